@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"mcpgateway/internal/app"
+
+	"github.com/spf13/cobra"
+)
+
+// release is set by the linker in released binaries.
+var release string
+
+func version() string {
+	if release != "" {
+		return release
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "0.1.0-dev"
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+		fmt.Fprintln(c.OutOrStdout(), "mcp-gateway", version())
+		return nil
+	}}
+}
+
+func tokenCommand() *cobra.Command {
+	var o options
+	c := &cobra.Command{Use: "token", Short: "Print the token that the management API asks for", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+		token, err := app.Token(app.Options{StateDir: o.state})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), token)
+		return nil
+	}}
+	c.Flags().StringVar(&o.state, "state", "", "the gateway's --state folder (default ${XDG_STATE_HOME:-~/.local/state}/mcp-gateway)")
+	return c
+}
+
+func demoCommand() *cobra.Command {
+	var o options
+	c := &cobra.Command{Use: "demo calculator|echo", Short: "Run a small MCP server to try the gateway with", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		ao, err := appOptions(c, o)
+		if err != nil {
+			return err
+		}
+		return app.Demo(c.Context(), args[0], ao)
+	}}
+	c.Flags().StringVar(&o.transport, "transport", app.Stdio, "stdio, sse or streamable-http; either of the last two serves both, at /sse and /mcp")
+	httpFlags(c, &o)
+	return c
+}
+
+// watchdogCommand is what the gateway starts beside itself: when the pipe on its standard
+// input ends without a farewell, the gateway was killed, and its servers' processes go too.
+func watchdogCommand() *cobra.Command {
+	return &cobra.Command{Use: "watchdog RUN", Hidden: true, Args: cobra.ExactArgs(1), Run: func(_ *cobra.Command, args []string) {
+		signal.Ignore(os.Interrupt, syscall.SIGTERM)
+		app.Watch(args[0], os.Stdin)
+	}}
+}

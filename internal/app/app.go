@@ -1,0 +1,280 @@
+// Package app wires the house together: it reads the config, builds every part, starts
+// what listens, and undoes all of it in reverse. It holds no logic of its own.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"mcpgateway/internal/admin"
+	"mcpgateway/internal/catalog"
+	"mcpgateway/internal/config"
+	"mcpgateway/internal/era"
+	"mcpgateway/internal/era/stateful"
+	"mcpgateway/internal/era/stateless"
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/kinds"
+	"mcpgateway/internal/listen"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/observe"
+	"mcpgateway/internal/policy"
+	"mcpgateway/internal/policy/inflight"
+	"mcpgateway/internal/rawjson"
+	"mcpgateway/internal/registry"
+	"mcpgateway/internal/route"
+	"mcpgateway/internal/session"
+	"mcpgateway/internal/upstream"
+)
+
+// Transports that clients may use.
+const (
+	Stdio          = "stdio"
+	SSE            = "sse"
+	StreamableHTTP = "streamable-http"
+)
+
+// Options are what a person says on the command line, and the world around it.
+type Options struct {
+	Config    string // path of the config file
+	Transport string // Stdio, SSE or StreamableHTTP
+	Host      string
+	Port      int
+	HTTP      bool   // serve HTTP beside stdio
+	StateDir  string // empty: the usual place, found when it is needed
+	Version   string
+
+	Executable string   // our own binary, for ${MCP_GATEWAY}
+	Watchdog   []string // arguments that make it a watchdog, before the run id; nil for none
+	LookupEnv  config.Env
+	Environ    func() []string
+
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	LogLevel       slog.Level
+}
+
+// An App is one gateway. New builds it, Start starts it, Stop ends it.
+type App struct {
+	o   Options
+	cfg *config.Config
+	log *slog.Logger
+	run string // marks every process of ours
+
+	catalog  *catalog.Catalog
+	registry *registry.Registry
+	inflight *inflight.Bounds
+	store    *session.Store
+	edges    listen.Edges
+	listener *listen.Listener
+	api      *admin.API
+	guard    listen.Guard
+
+	first    sync.Once // starts the servers
+	stopping atomic.Bool
+	done     chan struct{} // closed when the stdio client is gone, or serving failed
+	doneOnce sync.Once
+	failed   error // read after done
+	undo     cleanups
+	addr     net.Addr
+}
+
+// New reads the config and builds everything; no server is started and nothing listens.
+// Stop undoes it.
+func New(o Options) (*App, error) {
+	a := &App{o: o, log: NewLog(o.Stderr, o.LogLevel), run: rand.Text(), done: make(chan struct{})}
+	cfg, err := config.Load(o.Config, a.lookup)
+	if err != nil {
+		return nil, err
+	}
+	a.cfg = cfg
+	for _, w := range cfg.Warnings {
+		a.log.Warn(w.Error())
+	}
+	if err := a.checkExposure(); err != nil {
+		return nil, err
+	}
+	a.build()
+	a.undo.add("servers", func(context.Context) error { a.registry.Close(); return nil })
+	a.undo.add("sessions", func(context.Context) error { a.store.Close(); return nil })
+	return a, a.registry.Apply(cfg.Servers)
+}
+
+// lookup is our environment, and the path of our own binary.
+func (a *App) lookup(name string) (string, bool) {
+	if name == "MCP_GATEWAY" {
+		return a.o.Executable, true
+	}
+	return a.o.LookupEnv(name)
+}
+
+func (a *App) serveHTTP() bool { return a.o.Transport != Stdio || a.o.HTTP }
+
+// checkExposure refuses to be reachable from other machines without knowing who calls.
+func (a *App) checkExposure() error {
+	if !a.serveHTTP() || isLoopback(a.o.Host) {
+		return nil
+	}
+	if len(a.cfg.Gateway.Auth.Tokens) == 0 {
+		return fmt.Errorf("--host %s can be reached from other machines, and anybody there could call every tool; "+
+			"name tokens for MCP clients in %s, \"gateway\": {\"auth\": {\"tokens\": [{\"name\": \"alice\", \"token\": \"${ALICE_TOKEN}\"}]}}, or stay on 127.0.0.1", a.o.Host, a.o.Config)
+	}
+	if a.cfg.Gateway.Admin.Auth == config.AdminNone {
+		return fmt.Errorf("--host %s can be reached from other machines, so \"gateway\": {\"admin\": {\"auth\": \"none\"}} in %s would let anybody start programs here; take it out", a.o.Host, a.o.Config)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// build wires the path, from the listener to the servers. It cannot fail.
+func (a *App) build() {
+	limits := a.cfg.Gateway.Limits
+	bounds := catalog.Bounds{ToolsPerServer: limits.ToolsPerServer, ToolBytes: limits.ToolBytes, CatalogBytes: limits.CatalogBytes}
+	a.catalog = catalog.New()
+	a.registry = registry.New(registry.Params{Catalog: a.catalog, Bounds: bounds, Build: a.buildServer, ListWait: limits.ListWait, Most: limits.Servers})
+	a.inflight = inflight.New(limits.InFlight.Principal, limits.InFlight.All)
+	observed := func(next mcp.Handler) mcp.Handler { return observe.New(a.log, next) }
+	router := route.New(a.catalog, a.registry, policy.Chain(route.Dispatch, observed, a.inflight.Wrap))
+
+	p := era.Params{Handler: router, Feed: router, Log: a.log, Identity: a.identity(router.Instructions)}
+	a.store = session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle})
+	a.edges = listen.Edges{Stateful: stateful.NewInbound(p, a.store), Stateless: stateless.NewInbound(p)}
+	a.listener = listen.New(listen.Params{
+		Edges: a.edges, Store: a.store, Body: limits.RequestBody, Requests: limits.InFlight.All, Tokens: a.tokens(), Log: a.log, First: a.startServers,
+		Limits: jsonrpc.Limits{Limits: rawjson.Limits{Depth: limits.Depth, Tokens: limits.RequestTokens},
+			IDBytes: jsonrpc.ClientLimits.IDBytes, IDDigits: jsonrpc.ClientLimits.IDDigits},
+	})
+	a.guard = listen.Guard{Loopback: isLoopback(a.o.Host), Bind: a.o.Host, Hosts: a.cfg.Gateway.AllowedHosts, Origins: a.cfg.Gateway.AllowedOrigins}
+}
+
+func (a *App) identity(instructions func() string) era.Identity {
+	return era.Identity{Name: "mcp-gateway", Title: "MCP Gateway", Version: a.o.Version, Instructions: instructions}
+}
+
+func (a *App) tokens() []listen.Token {
+	var out []listen.Token
+	for _, t := range a.cfg.Gateway.Auth.Tokens {
+		out = append(out, listen.Token{Name: t.Name, Secret: t.Token.Reveal()})
+	}
+	return out
+}
+
+// buildServer makes one server of its definition.
+func (a *App) buildServer(def config.Server, publish func(*catalog.Part)) *upstream.Server {
+	limits := a.cfg.Gateway.Limits
+	log := a.log.With("server", def.Name)
+	dialer, stderr := kinds.Dialer(def, kinds.Params{RunID: a.run, MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version, Environ: a.o.Environ, Log: log})
+	protocol := def.Protocol
+	if def.Transport == config.SSE { // no stateless revision has this transport
+		protocol = upstream.Stateful
+	}
+	return upstream.New(upstream.Params{
+		Name: def.Name, Transport: def.Transport, Protocol: protocol, Dialer: dialer, Self: a.identity(nil),
+		StartTimeout: def.StartTimeout, CallTimeout: def.CallTimeout, CallMax: limits.CallMax, InFlight: limits.InFlight.Server,
+		List:    era.ListBounds{Pages: limits.ListPages, Entries: limits.ToolsPerServer, Time: limits.ListTime},
+		Catalog: catalog.Bounds{ToolsPerServer: limits.ToolsPerServer, ToolBytes: limits.ToolBytes, CatalogBytes: limits.CatalogBytes},
+		Grace:   limits.ListGrace, Stderr: stderr, Publish: publish, Log: log,
+	})
+}
+
+// buildAPI makes the operators' API. It may have to make their token.
+func (a *App) buildAPI() error {
+	p := admin.Params{Gateway: gateway{a}, Reads: !isLoopback(a.o.Host), MaxBody: a.cfg.Gateway.Limits.RequestBody, IsBearer: listen.HasBearer, Log: a.log}
+	if a.cfg.Gateway.Admin.Auth != config.AdminNone {
+		dir, err := a.stateDir()
+		if err != nil {
+			return err
+		}
+		if p.Token, err = admin.Token(dir); err != nil {
+			return err
+		}
+	}
+	a.api = admin.New(p)
+	return nil
+}
+
+func (a *App) stateDir() (string, error) {
+	if a.o.StateDir != "" {
+		return a.o.StateDir, nil
+	}
+	return admin.StateDir(os.Getenv)
+}
+
+// Addr is where HTTP is served, once started; empty without it.
+func (a *App) Addr() string {
+	if a.addr == nil {
+		return ""
+	}
+	return a.addr.String()
+}
+
+// Done is closed when there is nothing left to serve: the stdio client has gone, or
+// serving failed. Err then says why.
+func (a *App) Done() <-chan struct{} { return a.done }
+
+// Err is why serving ended; nil where it ended well. It is valid once Done is closed.
+func (a *App) Err() error { return a.failed }
+
+func (a *App) finish(err error) {
+	a.doneOnce.Do(func() {
+		a.failed = err
+		close(a.done)
+	})
+}
+
+func joinHost(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// cleanups are undone in reverse, each by name.
+type cleanups struct {
+	mu    sync.Mutex
+	steps []cleanup // guarded by mu
+}
+
+type cleanup struct {
+	name string
+	f    func(context.Context) error
+}
+
+func (c *cleanups) add(name string, f func(context.Context) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.steps = append(c.steps, cleanup{name, f})
+}
+
+// addFirst adds a step that is undone last.
+func (c *cleanups) addFirst(name string, f func(context.Context) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.steps = append([]cleanup{{name, f}}, c.steps...)
+}
+
+func (c *cleanups) run(ctx context.Context) error {
+	c.mu.Lock()
+	steps := c.steps
+	c.steps = nil
+	c.mu.Unlock()
+	var errs []error
+	for i := len(steps) - 1; i >= 0; i-- {
+		if err := steps[i].f(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", steps[i].name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

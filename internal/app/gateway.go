@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"mcpgateway/internal/admin"
+	"mcpgateway/internal/config"
+	"mcpgateway/internal/registry"
+)
+
+// gateway shows the registry and the catalog to the operators' API.
+type gateway struct{ a *App }
+
+func (g gateway) Servers() []admin.Server {
+	var out []admin.Server
+	for _, s := range g.a.registry.List() {
+		st := s.Status
+		out = append(out, admin.Server{
+			Name: s.Def.Name, Transport: s.Def.Transport, State: string(st.State), Reason: st.Reason,
+			Protocol: st.Info.Revision, ServerInfo: st.Info.ServerInfo, Tools: st.Tools, Since: st.Since.UTC(), Restarts: st.Restarts,
+			Source: s.Source, Partial: st.Partial, LeftOut: st.Left, Stderr: st.Stderr,
+		})
+	}
+	return out
+}
+
+func (g gateway) Tools() []admin.Tool {
+	var out []admin.Tool
+	for _, e := range g.a.catalog.View().Tools() {
+		out = append(out, admin.Tool{Server: e.Target.Server, OriginName: e.Target.Origin, Definition: e.Definition})
+	}
+	return out
+}
+
+func (g gateway) Parse(body []byte) ([]config.Server, []config.Problem) {
+	return config.ParseServers(body, g.a.lookup)
+}
+
+func (g gateway) Add(defs []config.Server) error {
+	err := g.a.registry.Add(defs)
+	var conflict *registry.Conflict
+	switch {
+	case errors.As(err, &conflict):
+		return &admin.Conflict{Names: conflict.Names}
+	case errors.Is(err, registry.ErrFull):
+		return errors.Join(admin.ErrFull, err)
+	}
+	return err
+}
+
+func (g gateway) WaitTried(ctx context.Context, names ...string) {
+	g.a.registry.WaitTried(ctx, names...)
+}
+
+func (g gateway) Remove(ctx context.Context, name string) error {
+	if errors.Is(g.a.registry.Remove(ctx, name), registry.ErrUnknown) {
+		return admin.ErrUnknown
+	}
+	return nil
+}
+
+func (g gateway) Ready() bool { return !g.a.stopping.Load() && g.a.registry.Tried() }

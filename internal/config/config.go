@@ -1,0 +1,196 @@
+// Package config is the file format: it reads mcpServers and gateway from JSON with
+// comments and trailing commas, finds every problem in one pass and says of each
+// where it stands and what would be right.
+//
+// It never starts, dials or looks up anything, never asks the process for its
+// environment (the caller supplies it), and never puts a variable's value or a
+// secret into a message.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// maxFile is more than any config a person or a program writes; it keeps a wrong
+// path (a disk image, /dev/zero) from filling the memory.
+const maxFile = 16 << 20
+
+// Config is one file, read and found right.
+type Config struct {
+	File     string
+	Servers  []Server // in the file's order
+	Gateway  Gateway
+	Warnings []Problem // things we ignored or changed; nothing that keeps us from running
+}
+
+// Env looks a variable up: its value, and whether it is set at all. os.LookupEnv is
+// one; the caller adds MCP_GATEWAY, the path of our own binary.
+type Env func(name string) (value string, set bool)
+
+// Load reads the file at path and parses it. Errors in what it says are Problems; a
+// missing file is an fs.ErrNotExist.
+func Load(path string, env Env) (*Config, error) {
+	data, err := read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("config file %s does not exist; write one that holds {\"mcpServers\": {}}, or name another with --config FILE: %w",
+			path, fs.ErrNotExist)
+	case err != nil:
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	return Parse(path, data, env)
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d MiB; it is no config file", path, maxFile>>20)
+	}
+	return data, nil
+}
+
+// Parse reads a file's content. The error is Problems, in the file's order; broken
+// JSON gives exactly one, at its place. Relative paths in it (cwd, a command with a
+// separator) are taken from the folder of file.
+func Parse(file string, data []byte, env Env) (*Config, error) {
+	d := newDocument(file, data)
+	root, ok := d.parse()
+	if !ok {
+		return nil, Problems(d.found())
+	}
+	r := &reader{doc: d, env: env, folder: folder(file)}
+	c := r.file(root)
+	if p := d.found(); len(p) > 0 {
+		return nil, Problems(p)
+	}
+	c.File = file
+	c.Warnings = d.warned()
+	return c, nil
+}
+
+// ParseServers reads the body of a request that adds servers. It is what a file is,
+// with three differences: only mcpServers may stand in it, with one server or more;
+// what a file is only warned of is a problem here, because whoever sent it can mend
+// it at once; and relative paths stay as they are. How many servers there may be is
+// for the caller to check, who knows how many there are already.
+func ParseServers(data []byte, env Env) ([]Server, []Problem) {
+	d := newDocument("body", data)
+	root, ok := d.parse()
+	if !ok {
+		return nil, d.found()
+	}
+	r := &reader{doc: d, env: env, body: true}
+	c := r.file(root)
+	if p := d.found(); len(p) > 0 {
+		return nil, p
+	}
+	return c.Servers, nil
+}
+
+// reader holds what every part of a document is read with.
+type reader struct {
+	doc    *document
+	env    Env
+	folder string // absolute; empty: leave relative paths alone
+	body   bool   // a request's body, not a file
+}
+
+func (r *reader) lookup(name string) (string, bool) {
+	if r.env == nil {
+		return "", false
+	}
+	return r.env(name)
+}
+
+// doubt reports what works but is hardly meant.
+func (r *reader) doubt(n node, at int, format string, args ...any) {
+	if r.body {
+		n.problemAt(at, format, args...)
+		return
+	}
+	n.warnAt(at, format, args...)
+}
+
+// file reads the top level. What it returns is whole only if no problem was found.
+func (r *reader) file(root node) *Config {
+	c := &Config{Gateway: defaultGateway()}
+	o, ok := root.object()
+	if !ok {
+		return c
+	}
+	// The gateway's block first: its bound on servers holds for those above it too.
+	if n, ok := o.get("gateway"); ok {
+		if r.body {
+			n.problemAt(n.keyAt, "does not belong here; the gateway's own settings stand in its config file only")
+		} else {
+			r.gateway(n, &c.Gateway)
+		}
+	}
+	misspelt := r.topLevel(o)
+	n, ok := o.get("mcpServers")
+	if !ok {
+		if !misspelt {
+			root.problem("%s", missingServers(o))
+		}
+		return c
+	}
+	c.Servers = r.servers(n, c.Gateway.Limits.Servers)
+	return c
+}
+
+// topLevel tolerates the keys of other programs whose files we are given. A key that
+// is all but one of ours is no such key: passing over a misspelt "gateway" would
+// leave out the tokens it sets. It reports whether mcpServers is misspelt.
+func (r *reader) topLevel(o object) (misspelt bool) {
+	known := []string{"mcpServers", "gateway"}
+	for _, m := range o.members {
+		near := closest(m.key, known)
+		switch {
+		case m.key == "mcpServers" || m.key == "gateway":
+		case near != "":
+			misspelt = misspelt || near == "mcpServers"
+			m.problemAt(m.keyAt, "is not a known key; did you mean %q?", near)
+		case r.body:
+			m.problemAt(m.keyAt, "is not a known key; only \"mcpServers\" stands here")
+		default:
+			m.warnAt(m.keyAt, "is not a known key and is ignored; known are \"mcpServers\" and \"gateway\"")
+		}
+	}
+	return misspelt
+}
+
+func missingServers(o object) string {
+	const say = "\"mcpServers\" is missing; write {\"mcpServers\": {\"NAME\": {\"command\": \"…\"}}}"
+	for _, other := range []string{"servers", "context_servers", "mcp"} {
+		if _, ok := o.get(other); ok {
+			return fmt.Sprintf("%s (here it is called %q)", say, other)
+		}
+	}
+	return say
+}
+
+// folder is where a file's relative paths begin. It is absolute, since a child with
+// a cwd of its own would look a relative command up from there.
+func folder(file string) string {
+	if file == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return filepath.Dir(file)
+	}
+	return filepath.Dir(abs)
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tailscale/hujson"
+)
+
+// duration reads "30s" or a number of seconds into d, more than 0 and at most 24 h.
+func (n node) duration(d *time.Duration) {
+	v, ok := n.time()
+	switch {
+	case !ok:
+		n.problem("must be a time such as \"30s\" or \"10m\", or a number of seconds")
+	case v <= 0:
+		n.problem("must be more than 0; there is no time without end (at most 24h)")
+	case v > maxTime:
+		n.problem("must be at most 24h")
+	default:
+		*d = v
+	}
+}
+
+func (n node) time() (time.Duration, bool) {
+	if s, ok := n.number(); ok {
+		// Out of range gives ±Inf, which is too much or too little all the same.
+		f, _ := strconv.ParseFloat(s, 64)
+		return time.Duration(math.Round(max(-1, min(f, 2*maxTime.Seconds())) * float64(time.Second))), true
+	}
+	l, ok := n.value.(hujson.Literal)
+	if !ok || l.Kind() != '"' {
+		return 0, false
+	}
+	v, err := time.ParseDuration(l.String())
+	return v, err == nil
+}
+
+// count reads a bound into to: a whole number from 1 to most.
+func (n node) count(to *int, most int) {
+	s, ok := n.number()
+	if !ok {
+		n.problem("must be a whole number")
+		return
+	}
+	v, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case err != nil && strings.ContainsAny(s, ".eE"):
+		n.problem("must be a whole number, written without . and e")
+	case v < 1:
+		n.problem("must be at least 1; no bound can be switched off")
+	case v > int64(most):
+		n.problem("must be at most %d", most)
+	default:
+		*to = int(v)
+	}
+}
+
+// blank reports an empty text, list or object, or null.
+func (n node) blank() bool {
+	switch v := n.value.(type) {
+	case *hujson.Object:
+		return len(v.Members) == 0
+	case *hujson.Array:
+		return len(v.Elements) == 0
+	case hujson.Literal:
+		return v.Kind() == 'n' || string(v) == `""`
+	}
+	return false
+}

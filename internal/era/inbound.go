@@ -1,0 +1,213 @@
+package era
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+	"mcpgateway/internal/session"
+)
+
+// An Inbound turns one message of a client into a call and the reply into bytes. Serve
+// returns when the message is dealt with; it may be called from any number of goroutines.
+type Inbound interface {
+	Serve(ctx context.Context, in *Incoming) Answer
+}
+
+// An Incoming is one message of a client with what its binding knows about it.
+type Incoming struct {
+	Message   *jsonrpc.Message
+	Header    func(name string) []string // nil off HTTP
+	Principal string
+	Out       Outlet           // for what the client is told before the answer; never nil
+	Session   *session.Session // the pipe's, or the one that an HTTP request names; nil for none
+}
+
+// An Outlet takes whole messages for the client. It never blocks and keeps order.
+type Outlet interface {
+	Notify(raw []byte)
+}
+
+// An Answer is what the binding sends back: on HTTP with this status, on a pipe just the
+// body. A nil body is no answer at all: a notification, or a call that was cancelled.
+type Answer struct {
+	Status  int
+	Body    []byte
+	Session string // id of a session that this answer opens
+	Dropped bool   // the call was cancelled: nothing may be said about it any more
+}
+
+// Identity is how the gateway presents itself on one endpoint.
+type Identity struct {
+	Name, Title, Version string
+	Instructions         func() string
+}
+
+// AppendImplementation appends the Implementation object of the identity.
+func (i Identity) AppendImplementation(dst []byte, titles bool) []byte {
+	dst = rawjson.AppendText(append(dst, `{"name":`...), i.Name)
+	if titles && i.Title != "" {
+		dst = rawjson.AppendText(append(dst, `,"title":`...), i.Title)
+	}
+	dst = rawjson.AppendText(append(dst, `,"version":`...), i.Version)
+	return append(dst, '}')
+}
+
+// Params are what both inbound eras are made of.
+type Params struct {
+	Handler  mcp.Handler
+	Feed     Feed
+	Identity Identity
+	Log      *slog.Logger
+}
+
+// A Feed tells when what a caller sees has changed: a fingerprint of the caller's own
+// view of the tools, and a channel that is closed at the next change of anything.
+type Feed interface {
+	Tools(c *mcp.Caller) (fingerprint string, changed <-chan struct{})
+}
+
+// NewCall reads what the house must know from a message's params: where _meta and the
+// progress token lie, and the name or URI that is asked for. It refuses duplicate and
+// look-alike members where we decide.
+func NewCall(m *jsonrpc.Message) (*mcp.Call, *mcp.Error) {
+	c := &mcp.Call{Method: m.Method, Notice: m.Kind == jsonrpc.Notification, Params: mcp.Params{Raw: m.Params}}
+	if m.Params == nil {
+		return c, nil
+	}
+	if err := rawjson.CheckMembers(m.Params, "name", "uri", "arguments", "_meta", "cursor", "inputResponses", "requestState"); err != nil {
+		return c, memberError(err)
+	}
+	for f := range rawjson.Members(m.Params) {
+		switch string(f.Key) {
+		case `"name"`:
+			if m.Method != mcp.ToolsCall && m.Method != mcp.PromptsGet {
+				continue
+			}
+			name, ok := rawjson.Text(f.Value)
+			if !ok {
+				return c, mcp.Errorf(mcp.InvalidParams, "params", `"name" must be a string`)
+			}
+			c.Name = name
+		case `"uri"`:
+			if m.Method != mcp.ResourcesRead {
+				continue
+			}
+			uri, ok := rawjson.Text(f.Value)
+			if !ok {
+				return c, mcp.Errorf(mcp.InvalidParams, "params", `"uri" must be a string`)
+			}
+			c.Name = uri
+		case `"arguments"`:
+			if m.Method == mcp.ToolsCall && f.Value[0] != '{' {
+				return c, mcp.Errorf(mcp.InvalidParams, "params", `"arguments" must be an object`)
+			}
+		case `"_meta"`:
+			if err := readMeta(c, f.Value); err != nil {
+				return c, err
+			}
+		}
+	}
+	return c, nil
+}
+
+func readMeta(c *mcp.Call, meta []byte) *mcp.Error {
+	if meta[0] != '{' {
+		return mcp.Errorf(mcp.InvalidParams, "params", `"_meta" must be an object`)
+	}
+	if err := rawjson.CheckMembers(meta, mcp.HopMeta[:]...); err != nil {
+		return memberError(err)
+	}
+	c.Params.Meta = meta
+	token := rawjson.Get(meta, mcp.MetaProgressToken)
+	if token == nil {
+		return nil
+	}
+	if jsonrpc.ValidID(token, jsonrpc.ClientLimits) != nil {
+		return mcp.Errorf(mcp.InvalidParams, "params", `"progressToken" must be a string or an integer`)
+	}
+	c.Params.ProgressToken = token
+	return nil
+}
+
+func memberError(err error) *mcp.Error {
+	var e *rawjson.Error
+	code, reason := mcp.InvalidRequest, "lookalike"
+	if ok := asRaw(err, &e); ok && e.Reason == rawjson.Duplicate {
+		code, reason = mcp.Malformed, "duplicate"
+	}
+	return mcp.Errorf(code, reason, "%s", err)
+}
+
+// CallerBack is the Back of one call over an Outlet. After Close, and once the call is
+// cancelled, it is silent.
+type CallerBack struct {
+	Out Outlet
+
+	mu     sync.Mutex
+	closed bool // guarded by mu
+}
+
+// Notify writes one notification to the outlet.
+func (b *CallerBack) Notify(ctx context.Context, method string, params []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed && ctx.Err() == nil {
+		b.Out.Notify(jsonrpc.AppendNotification(nil, method, params))
+	}
+	return nil
+}
+
+// Ask refuses: no question crosses, since servers are told no client capabilities.
+func (b *CallerBack) Ask(context.Context, string, []byte) ([]byte, error) {
+	return nil, mcp.Errorf(mcp.UnknownMethod, "capability", "the client takes no questions")
+}
+
+// Close silences the Back, since the call is answered.
+func (b *CallerBack) Close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+}
+
+// Memo keeps the last outcome of a costly rewriting of a list, which is the same slice
+// until the catalog changes.
+type Memo struct {
+	mu  sync.Mutex
+	in  []byte // guarded by mu
+	out []byte // guarded by mu
+}
+
+// Get gives f(in), computed once for as long as in stays the same slice.
+func (m *Memo) Get(in []byte, f func([]byte) []byte) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.in) != len(in) || len(in) == 0 || &m.in[0] != &in[0] {
+		m.in, m.out = in, f(in)
+	}
+	return m.out
+}
+
+// IsList tells whether a result is a list that the gateway merged.
+func IsList(method string) bool { return method == mcp.ToolsList }
+
+// StatelessMessage tells the era of a client's message (2026-07-28, versioning, Backward
+// Compatibility): stateless if _meta names a protocol version, or if the HTTP header names
+// one that is no stateful revision and the method is not initialize. header is empty where
+// there is none.
+func StatelessMessage(m *jsonrpc.Message, header string) bool {
+	if meta := rawjson.Get(m.Params, "_meta"); meta != nil && rawjson.Get(meta, mcp.MetaVersion) != nil {
+		return true
+	}
+	return header != "" && !IsStateful(header) && m.Method != mcp.Initialize
+}
+
+// IsBatch tells whether bytes that a client sent are a JSON array.
+func IsBatch(raw []byte) bool {
+	raw = bytes.TrimLeft(raw, " \t\r\n")
+	return len(raw) > 0 && raw[0] == '['
+}

@@ -1,0 +1,233 @@
+package era
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+	"mcpgateway/internal/transport"
+)
+
+// An Outbound speaks with one server over one connection. Handle answers calls whose
+// Target names an entry of the server; it may be used from any number of goroutines.
+type Outbound interface {
+	mcp.Handler
+	// Info is what the server said about itself; it does not change.
+	Info() Info
+	// Tools lists the server's tools to the end.
+	Tools(ctx context.Context, b ListBounds) (*Listing, error)
+	// Check asks for a sign of life.
+	Check(ctx context.Context) error
+	// Run hears what belongs to no call until the connection or ctx ends, and calls
+	// changed, which must not block, whenever the list of tools may have changed. It
+	// returns why the connection ended. When it returns, every goroutine it started has
+	// exited. It is called once.
+	Run(ctx context.Context, changed func()) error
+	// Close ends the connection.
+	Close() error
+}
+
+// Info is a server's account of itself.
+type Info struct {
+	Revision     string
+	Stateless    bool
+	ServerInfo   []byte // raw Implementation; nil where it gave none
+	Instructions string
+	HasTools     bool
+	Announces    bool // it says when its list of tools changes
+}
+
+// A Listing is what a server listed.
+type Listing struct {
+	Tools   [][]byte      // raw definitions in the server's order
+	Partial string        // why the list is not whole; empty where it is
+	TTL     time.Duration // how long it says the list stays fresh; 0 where it does not say
+}
+
+// ListBounds end a listing that does not end by itself.
+type ListBounds struct {
+	Pages   int
+	Entries int
+	Time    time.Duration
+}
+
+// Link is what both outbound eras do over a connection: number requests, relay progress,
+// tell the server of a cancelled call.
+type Link struct {
+	Conn   transport.Conn
+	Header []transport.Header // on each message
+	next   atomic.Int64
+}
+
+// NextID gives the id of the next request. It is also the progress token of its call.
+func (l *Link) NextID() []byte { return strconv.AppendInt(nil, l.next.Add(1), 10) }
+
+// Round sends one request and waits for its answer: the result, a *mcp.Remote, or why
+// there is none.
+func (l *Link) Round(ctx context.Context, id []byte, method string, params []byte, header []transport.Header, on func(*jsonrpc.Message)) ([]byte, error) {
+	m := transport.Message{ID: id, Body: jsonrpc.AppendRequest(nil, id, method, params), Header: header}
+	answer, err := l.Conn.Do(ctx, m, on)
+	return ReadAnswer(answer, err)
+}
+
+// ReadAnswer takes an answer apart. A JSON-RPC error that came with an HTTP refusal counts
+// as the server's answer.
+func ReadAnswer(answer *jsonrpc.Message, err error) ([]byte, error) {
+	var status *transport.Status
+	if errors.As(err, &status) && status.Message != nil && status.Message.Kind == jsonrpc.Failure {
+		return nil, &Refusal{Remote: ReadRemote(status.Message.Error), Status: status}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if answer.Kind == jsonrpc.Failure {
+		return nil, ReadRemote(answer.Error)
+	}
+	return answer.Result, nil
+}
+
+// A Refusal is a server's error that came with an HTTP status.
+type Refusal struct {
+	Remote *mcp.Remote
+	Status *transport.Status
+}
+
+func (r *Refusal) Error() string { return r.Remote.Error() }
+
+// Unwrap gives the two errors that it is.
+func (r *Refusal) Unwrap() []error { return []error{r.Remote, r.Status} }
+
+// Cancel tells the server that a call is not wanted any more. The call's own context has
+// ended, so this has a short one of its own.
+func (l *Link) Cancel(id []byte) {
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	defer stop()
+	params := append(append([]byte(`{"requestId":`), id...), '}')
+	_ = l.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params), Header: l.Header})
+}
+
+// Relay gives what a server sends during a call to the caller: progress, under the
+// caller's own token. It is nil for a caller who asked for none.
+func Relay(ctx context.Context, c *mcp.Call) func(*jsonrpc.Message) {
+	token := c.Params.ProgressToken
+	if token == nil {
+		return nil
+	}
+	return func(m *jsonrpc.Message) {
+		if m.Kind != jsonrpc.Notification || m.Method != mcp.NoteProgress || m.Params == nil {
+			return
+		}
+		params := rawjson.AppendEdited(nil, m.Params, rawjson.Edit{Key: mcp.MetaProgressToken, Value: token})
+		_ = c.Back.Notify(ctx, m.Method, params)
+	}
+}
+
+// Edits for the params of a call on its way to a server: the origin name, and the _meta of
+// the hop.
+func CallParams(c *mcp.Call, meta []byte) []byte {
+	edits := make([]rawjson.Edit, 0, 2)
+	if c.Target.Origin != c.Name {
+		edits = append(edits, rawjson.Edit{Key: "name", Value: rawjson.AppendText(nil, c.Target.Origin)})
+	}
+	if meta != nil || c.Params.Meta != nil {
+		edits = append(edits, rawjson.Edit{Key: "_meta", Value: meta})
+	}
+	if len(edits) == 0 {
+		return c.Params.Raw
+	}
+	return rawjson.AppendEdited(nil, c.Params.Raw, edits...)
+}
+
+// Follow lists to the end: page gives the result for a cursor, nil for the first page. An
+// empty cursor is a cursor (2026-07-28, pagination). What came before a fault is kept.
+func Follow(ctx context.Context, key string, b ListBounds, page func(ctx context.Context, cursor []byte) ([]byte, error)) (*Listing, error) {
+	ctx, stop := context.WithTimeout(ctx, b.Time)
+	defer stop()
+	l := &Listing{}
+	var cursor []byte
+	known := map[string]bool{}
+	for n := 1; ; n++ {
+		result, err := page(ctx, cursor)
+		if err != nil {
+			if n == 1 {
+				return nil, fmt.Errorf("%s: %w", key, err)
+			}
+			l.Partial = fmt.Sprintf("page %d of the list did not come: %v", n, err)
+			return l, nil
+		}
+		list := rawjson.Get(result, key)
+		if len(list) == 0 || list[0] != '[' {
+			if n == 1 {
+				return nil, fmt.Errorf("the answer to %s/list has no array %q", key, key)
+			}
+			l.Partial = fmt.Sprintf("page %d of the list has no array %q", n, key)
+			return l, nil
+		}
+		for entry := range rawjson.Elements(list) {
+			if len(l.Tools) >= b.Entries {
+				l.Partial = fmt.Sprintf("the list was cut at %d entries", b.Entries)
+				return l, nil
+			}
+			l.Tools = append(l.Tools, entry)
+		}
+		l.TTL = shorter(l.TTL, rawjson.Get(result, MemberTTL))
+		cursor = rawjson.Get(result, "nextCursor")
+		if cursor == nil || string(cursor) == "null" {
+			return l, nil
+		}
+		if known[string(cursor)] {
+			l.Partial = fmt.Sprintf("the server repeated the cursor of page %d", n)
+			return l, nil
+		}
+		known[string(cursor)] = true
+		if n >= b.Pages {
+			l.Partial = fmt.Sprintf("the list was cut at %d pages", b.Pages)
+			return l, nil
+		}
+	}
+}
+
+// maxTTL caps what a server says about freshness.
+const maxTTL = 24 * time.Hour
+
+// shorter is the smaller of two lifetimes, where 0 is unknown. ttl is in milliseconds;
+// what is no positive integer counts for nothing (2026-07-28, caching).
+func shorter(t time.Duration, ttl []byte) time.Duration {
+	ms, err := strconv.ParseInt(string(ttl), 10, 64)
+	if err != nil || ms <= 0 {
+		return t
+	}
+	d := maxTTL
+	if ms < int64(maxTTL/time.Millisecond) {
+		d = time.Duration(ms) * time.Millisecond
+	}
+	if t == 0 || d < t {
+		return d
+	}
+	return t
+}
+
+// Unavailable turns a transport's failure into an error of ours. What is for the log stays
+// inside it.
+func Unavailable(server string, err error) error {
+	var remote *mcp.Remote
+	switch {
+	case errors.As(err, &remote):
+		return remote
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, jsonrpc.ErrAnswer):
+		return &mcp.Error{Code: mcp.Internal, Reason: "server_invalid", Message: fmt.Sprintf("server %q gave an answer that is not acceptable", server), Err: err}
+	}
+	var status *transport.Status
+	if errors.As(err, &status) {
+		return &mcp.Error{Code: mcp.Unavailable, Reason: "server_refused", Message: fmt.Sprintf("server %q refused the call (HTTP status %d)", server, status.Code), Err: err}
+	}
+	return &mcp.Error{Code: mcp.Unavailable, Reason: "server_down", Message: fmt.Sprintf("the connection to server %q was lost", server), Err: err}
+}

@@ -1,0 +1,77 @@
+// Package era holds what the two protocol eras share: the table of revisions, the
+// numbers and statuses of errors, and the contracts of the two edges. Inbound faces
+// clients, Outbound faces servers. Its subfolders stateful and stateless do not know each
+// other; nothing outside this tree knows that eras exist.
+package era
+
+import (
+	"slices"
+
+	"mcpgateway/internal/rawjson"
+)
+
+// A Revision is one dated version of the protocol and what sets it apart.
+type Revision struct {
+	Date      string
+	Stateless bool
+	Batches   bool // clients and servers may send JSON-RPC batches
+	Header    bool // MCP-Protocol-Version goes along on HTTP
+	Titles    bool // implementations and tools may carry a title
+}
+
+// Revisions is the one table of revisions, newest first.
+var Revisions = [...]Revision{
+	{Date: "2026-07-28", Stateless: true, Header: true, Titles: true},
+	{Date: "2025-11-25", Header: true, Titles: true},
+	{Date: "2025-06-18", Header: true, Titles: true},
+	{Date: "2025-03-26", Batches: true},
+	{Date: "2024-11-05"},
+}
+
+// Find looks a date up.
+func Find(date string) (Revision, bool) {
+	i := slices.IndexFunc(Revisions[:], func(r Revision) bool { return r.Date == date })
+	if i < 0 {
+		return Revision{}, false
+	}
+	return Revisions[i], true
+}
+
+// Newest is the newest revision of one era.
+func Newest(stateless bool) Revision {
+	i := slices.IndexFunc(Revisions[:], func(r Revision) bool { return r.Stateless == stateless })
+	return Revisions[i]
+}
+
+// IsStateful tells whether date is a stateful revision that we speak.
+func IsStateful(date string) bool {
+	r, ok := Find(date)
+	return ok && !r.Stateless
+}
+
+// IsStateless tells whether date is a stateless revision that we speak.
+func IsStateless(date string) bool {
+	r, ok := Find(date)
+	return ok && r.Stateless
+}
+
+// dates is a JSON array of the dates that match, newest first.
+func dates(match func(Revision) bool) []byte {
+	out := []byte{'['}
+	for _, r := range Revisions {
+		if !match(r) {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = rawjson.AppendText(out, r.Date)
+	}
+	return append(out, ']')
+}
+
+// StatelessDates is the JSON array for supportedVersions.
+func StatelessDates() []byte { return dates(func(r Revision) bool { return r.Stateless }) }
+
+// AllDates is the JSON array of every revision that we speak.
+func AllDates() []byte { return dates(func(Revision) bool { return true }) }

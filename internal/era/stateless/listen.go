@@ -1,0 +1,85 @@
+package stateless
+
+import (
+	"context"
+	"time"
+
+	"mcpgateway/internal/era"
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+// maxListening bounds the open subscriptions/listen requests in all.
+const maxListening = 40_000
+
+// listen serves subscriptions/listen until the client or the gateway ends it
+// (2026-07-28, subscriptions): first the acknowledgement with what is honoured, then a
+// notification whenever the caller's own view changed, at most once a second.
+func (b *Inbound) listen(ctx context.Context, in *era.Incoming, c *mcp.Call) era.Answer {
+	filter := rawjson.Get(c.Params.Raw, "notifications")
+	if len(filter) == 0 || filter[0] != '{' {
+		return *refuse(in.Message, era.InvalidParams, `"notifications" must be an object`, nil)
+	}
+	if b.listening.Add(1) > maxListening {
+		b.listening.Add(-1)
+		return b.failure(in.Message.ID, mcp.Errorf(mcp.Overloaded, "streams", "too many streams are open"))
+	}
+	defer b.listening.Add(-1)
+	id := in.Message.ID
+	meta := append(append([]byte(`{"`+mcp.MetaSubscription+`":`), id...), '}')
+	tools := string(rawjson.Get(filter, "toolsListChanged")) == "true"
+	seen, changed := b.p.Feed.Tools(c.From)
+	in.Out.Notify(acknowledged(meta, tools))
+	if !tools {
+		changed = nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return era.Answer{Dropped: true}
+		case <-b.closing:
+			return b.teardown(in, meta)
+		case <-changed:
+		}
+		var now string
+		now, changed = b.p.Feed.Tools(c.From)
+		if now == seen {
+			continue
+		}
+		seen = now
+		params := append(append([]byte(`{"_meta":`), meta...), '}')
+		in.Out.Notify(jsonrpc.AppendNotification(nil, mcp.NoteToolsListChanged, params))
+		b.pause(ctx)
+	}
+}
+
+// pause keeps a client from being told more often than once a second.
+func (b *Inbound) pause(ctx context.Context) {
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case <-b.closing:
+	}
+}
+
+func acknowledged(meta []byte, tools bool) []byte {
+	params := append(append([]byte(`{"_meta":`), meta...), `,"notifications":{`...)
+	if tools {
+		params = append(params, `"toolsListChanged":true`...)
+	}
+	return jsonrpc.AppendNotification(nil, mcp.NoteAcknowledged, append(params, '}', '}'))
+}
+
+// teardown ends a subscription on our initiative: the request's result, and before it, on
+// a pipe, the cancellation that a server must send (2026-07-28, cancellation).
+func (b *Inbound) teardown(in *era.Incoming, meta []byte) era.Answer {
+	if in.Header == nil {
+		params := append(append([]byte(`{"requestId":`), in.Message.ID...), '}')
+		in.Out.Notify(jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params))
+	}
+	meta = rawjson.AppendEdited(nil, meta, rawjson.Edit{Key: mcp.MetaServerInfo, Value: b.self})
+	return ok(in.Message.ID, append(append([]byte(`{"resultType":"complete","_meta":`), meta...), '}'))
+}

@@ -1,0 +1,268 @@
+package jsonrpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"mcpgateway/internal/rawjson"
+)
+
+// ErrClosed is wrapped by what Do and Send return once the stream has ended.
+var ErrClosed = errors.New("connection to the server ended")
+
+// ErrAnswer is wrapped by what Do returns when an answer came that is none we accept.
+var ErrAnswer = errors.New("the server's answer is not acceptable")
+
+const (
+	maxEvents = 256
+	maxBatch  = 50
+)
+
+// An Event is a message that belongs to no call, or the news that some were lost
+// because nobody took them in time.
+type Event struct {
+	Message *Message
+	Lost    bool
+}
+
+// Duplex matches answers to calls on a stream that both sides write to. Its ledger maps
+// the id of each open call to whoever waits; an entry leaves it exactly once, by an
+// answer, the end of the call's context, or the end of the stream. It starts no goroutine.
+type Duplex struct {
+	write   func(ctx context.Context, body []byte) error
+	events  chan Event
+	skipped atomic.Int64
+	late    atomic.Int64
+
+	mu    sync.Mutex
+	calls map[string]*waiter // guarded by mu
+	err   error              // guarded by mu; not nil once shut
+	lost  bool               // guarded by mu: an Event was dropped since the last one that fitted
+}
+
+type waiter struct {
+	on   func(*Message)
+	done chan outcome // holds one
+}
+
+type outcome struct {
+	answer *Message
+	err    error
+}
+
+// NewDuplex makes a Duplex that writes whole messages with write, which may be called
+// from many goroutines.
+func NewDuplex(write func(ctx context.Context, body []byte) error) *Duplex {
+	return &Duplex{write: write, calls: map[string]*waiter{}, events: make(chan Event, maxEvents)}
+}
+
+// Do sends a request and waits for its answer. on gets what arrives for the call before
+// it, on the reader's goroutine; it may be nil.
+func (d *Duplex) Do(ctx context.Context, id, body []byte, on func(*Message)) (*Message, error) {
+	w := &waiter{on: on, done: make(chan outcome, 1)}
+	if err := d.enter(string(id), w); err != nil {
+		return nil, err
+	}
+	if err := d.write(ctx, body); err != nil {
+		d.leave(string(id))
+		return nil, err
+	}
+	select {
+	case o := <-w.done:
+		return o.answer, o.err
+	case <-ctx.Done():
+		if d.leave(string(id)) != nil {
+			return nil, ctx.Err()
+		}
+		o := <-w.done // it left the ledger by its answer, an instant before
+		return o.answer, o.err
+	}
+}
+
+// Send writes what awaits no answer.
+func (d *Duplex) Send(ctx context.Context, body []byte) error {
+	if err := d.Err(); err != nil {
+		return err
+	}
+	return d.write(ctx, body)
+}
+
+// Receive scans and routes what the stream brought: one message, or a batch as revision
+// 2025-03-26 allows. Only one goroutine, the reader, calls it. It never blocks.
+func (d *Duplex) Receive(raw []byte) {
+	if trimmed := bytes.TrimLeft(raw, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
+		d.receiveBatch(trimmed)
+		return
+	}
+	m, err := Parse(raw, ServerLimits)
+	if err != nil {
+		d.refuse(err)
+		return
+	}
+	d.route(m)
+}
+
+func (d *Duplex) receiveBatch(raw []byte) {
+	if rawjson.Check(raw, ServerLimits.Limits) != nil {
+		d.skipped.Add(1)
+		return
+	}
+	n := 0
+	for one := range rawjson.Elements(raw) {
+		if n++; n > maxBatch {
+			d.skipped.Add(1)
+			return
+		}
+		if m, err := Parse(one, ServerLimits); err != nil {
+			d.refuse(err)
+		} else {
+			d.route(m)
+		}
+	}
+}
+
+// refuse fails the call that an unacceptable answer names, if it names one.
+func (d *Duplex) refuse(err error) {
+	var p *ParseError
+	if errors.As(err, &p) && p.ID != nil && (p.Reply || p.Syntax || p.Reason == string(rawjson.Depth) || p.Reason == string(rawjson.Tokens)) {
+		if d.settle(string(p.ID), outcome{err: fmt.Errorf("%w: %s", ErrAnswer, p.Detail)}) {
+			return
+		}
+	}
+	d.skipped.Add(1)
+}
+
+// TooLong fails the call whose answer was longer than the stream's bound.
+func (d *Duplex) TooLong(id []byte) {
+	if id == nil || !d.settle(string(id), outcome{err: fmt.Errorf("%w: it is longer than the bound", ErrAnswer)}) {
+		d.skipped.Add(1)
+	}
+}
+
+func (d *Duplex) route(m *Message) {
+	switch m.Kind {
+	case Response, Failure:
+		if !d.settle(string(m.ID), outcome{answer: m}) {
+			d.late.Add(1)
+		}
+	case Request:
+		d.publish(m)
+	case Notification:
+		id := correlation(m.Params)
+		if id == nil {
+			d.publish(m)
+			return
+		}
+		d.mu.Lock()
+		w := d.calls[string(id)]
+		d.mu.Unlock()
+		if w == nil || w.on == nil {
+			d.late.Add(1)
+			return
+		}
+		w.on(m)
+	}
+}
+
+// correlation is the id of the call that a notification on a shared stream belongs to:
+// our progress tokens are the ids of their calls, and a subscription's id is its
+// request's (2026-07-28, subscriptions, Receiving Notifications).
+func correlation(params []byte) []byte {
+	if token := rawjson.Get(params, "progressToken"); token != nil {
+		return token
+	}
+	if meta := rawjson.Get(params, "_meta"); meta != nil {
+		return rawjson.Get(meta, "io.modelcontextprotocol/subscriptionId")
+	}
+	return nil
+}
+
+// publish queues an Event. A full queue drops it and remembers that something was lost.
+func (d *Duplex) publish(m *Message) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return
+	}
+	if d.lost {
+		select {
+		case d.events <- Event{Lost: true}:
+			d.lost = false
+		default:
+			return
+		}
+	}
+	select {
+	case d.events <- Event{Message: m}:
+	default:
+		d.lost = true
+	}
+}
+
+// Events carries what belongs to no call; closed by Shut.
+func (d *Duplex) Events() <-chan Event { return d.events }
+
+// Shut ends the stream: each waiting call fails with err, as does each later one. The
+// first call decides; later ones do nothing. err should wrap ErrClosed.
+func (d *Duplex) Shut(err error) {
+	d.mu.Lock()
+	if d.err != nil {
+		d.mu.Unlock()
+		return
+	}
+	d.err = err
+	calls := d.calls
+	d.calls = nil
+	close(d.events)
+	d.mu.Unlock()
+	for _, w := range calls {
+		w.done <- outcome{err: err}
+	}
+}
+
+// Err says why the stream ended; nil while it lives.
+func (d *Duplex) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// Skipped counts what arrived and was no message.
+func (d *Duplex) Skipped() int64 { return d.skipped.Load() }
+
+// Late counts answers and notifications that named no open call.
+func (d *Duplex) Late() int64 { return d.late.Load() }
+
+func (d *Duplex) enter(id string, w *waiter) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return d.err
+	}
+	if d.calls[id] != nil {
+		return fmt.Errorf("id %s is in use", id)
+	}
+	d.calls[id] = w
+	return nil
+}
+
+func (d *Duplex) leave(id string) *waiter {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := d.calls[id]
+	delete(d.calls, id)
+	return w
+}
+
+func (d *Duplex) settle(id string, o outcome) bool {
+	w := d.leave(id)
+	if w == nil {
+		return false
+	}
+	w.done <- o
+	return true
+}

@@ -1,0 +1,58 @@
+// Package kinds is the switchboard: names in a config become packages. Nothing registers
+// itself; whoever adds a transport adds a case.
+package kinds
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"mcpgateway/internal/config"
+	"mcpgateway/internal/transport"
+	"mcpgateway/internal/transport/sse"
+	"mcpgateway/internal/transport/stdio"
+	"mcpgateway/internal/transport/streamable"
+)
+
+// Params are what every transport of one gateway shares.
+type Params struct {
+	RunID      string // marks every process of ours
+	MaxMessage int    // bytes of one line, event or answer
+	UserAgent  string
+	Environ    func() []string // our own environment
+	Log        *slog.Logger
+}
+
+// Dialer makes the dialer of a server. stderr gives the last lines of a server that writes
+// some; it is nil for others.
+func Dialer(def config.Server, p Params) (d transport.Dialer, stderr func() []string) {
+	if def.Problem != "" {
+		return broken(def.Problem), nil
+	}
+	switch def.Transport {
+	case config.Stdio:
+		d := stdio.New(stdio.Params{Command: def.Command, Args: def.Args, Env: def.Environ(p.Environ), Dir: def.Cwd,
+			RunID: p.RunID, MaxLine: p.MaxMessage, Log: p.Log})
+		return d, d.Stderr
+	case config.SSE:
+		return sse.New(sse.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, UserAgent: p.UserAgent, Log: p.Log}), nil
+	case config.StreamableHTTP:
+		return streamable.New(streamable.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, UserAgent: p.UserAgent, Log: p.Log}), nil
+	}
+	return broken(fmt.Sprintf("transport %q is not known", def.Transport)), nil
+}
+
+func headers(def config.Server) []transport.Header {
+	out := make([]transport.Header, len(def.Headers))
+	for i, h := range def.Headers {
+		out[i] = transport.Header{Name: h.Name, Value: h.Value.Reveal()}
+	}
+	return out
+}
+
+// broken is the dialer of a server that cannot start: the reason is its state.
+type broken string
+
+func (b broken) Dial(context.Context) (transport.Conn, error) {
+	return nil, fmt.Errorf("%w: %s", transport.ErrNotStarted, string(b))
+}

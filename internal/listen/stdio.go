@@ -1,0 +1,61 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"mcpgateway/internal/era"
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+// lastAnswers is how long requests in flight may take once the input has ended: somebody
+// who pipes a file in still reads the answers.
+const lastAnswers = 5 * time.Second
+
+// ServeStdio serves the one client at the other end of r and w until r ends, and answers
+// what is in flight then. When it returns, every goroutine it started has exited.
+func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) error {
+	out := newQueue(func(messages [][]byte) error {
+		var buf []byte
+		for _, m := range messages {
+			buf = append(rawjson.AppendLine(buf, m), '\n')
+		}
+		_, err := w.Write(buf)
+		return err
+	})
+	p := l.newPipe(ctx, "stdio", out)
+	defer out.close()
+	defer p.close()
+	lines := jsonrpc.NewLineReader(r, l.p.Body)
+	for {
+		line, err := lines.Next()
+		var long *jsonrpc.TooLong
+		switch {
+		case errors.As(err, &long):
+			p.refuse(mcp.Errorf(mcp.InvalidRequest, "size", "a message may have at most %d bytes", l.p.Body), validID(long.ID))
+		case errors.Is(err, io.EOF):
+			p.settle(lastAnswers)
+			return nil
+		case err != nil:
+			return err
+		default:
+			p.receive(line)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func validID(id []byte) []byte {
+	if id == nil || jsonrpc.ValidID(id, jsonrpc.ClientLimits) != nil {
+		return nil
+	}
+	return id
+}
+
+var _ era.Outlet = (*queue)(nil)

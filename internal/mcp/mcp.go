@@ -1,0 +1,79 @@
+// Package mcp is the vocabulary of the house: a call, its reply, who asks, who
+// answers, and how the answering side speaks to the caller in between. It holds no
+// protocol revision, no JSON-RPC number and no HTTP status; those stand under era.
+package mcp
+
+import "context"
+
+// A Call is one request or notification on its way through the house.
+type Call struct {
+	Method string
+	Name   string // tool or prompt name, or resource URI, as the client sent it; empty for lists
+	Params Params
+	Notice bool    // a notification: no reply is awaited
+	From   *Caller // never nil
+	Target Target  // set by route, the first frame
+	Back   Back    // never nil
+}
+
+// Params are the sender's bytes. They may be read until Handle returns and are
+// never written to; Meta and ProgressToken are parts of Raw.
+type Params struct {
+	Raw           []byte // the params object; nil where the sender gave none
+	Meta          []byte // its _meta object; nil where there is none
+	ProgressToken []byte // _meta.progressToken as a raw token; nil where there is none
+}
+
+// A Caller is whoever sent a call, as far as the house must know.
+type Caller struct {
+	Principal    string // "local" without authentication, "stdio" on a pipe, else the token's name
+	Capabilities []byte // the client capabilities it declared, raw; nil for none
+	Session      string // id of its stateful session; empty for stateless callers
+	TakesRounds  bool   // it understands a reply that asks for another round
+}
+
+// A Target is where route sends a call.
+type Target struct {
+	Server     string // empty where the gateway itself answers
+	Kind       string // "tool"
+	Canonical  string // <server>.<tool>
+	Origin     string // the entry's name at its server
+	Definition []byte // the entry as the server defined it, raw; nil for none
+	Handler    Handler
+}
+
+// ReplyKind tells a finished reply from one that asks for another round.
+type ReplyKind int
+
+const (
+	Complete ReplyKind = iota
+	InputRequired
+)
+
+// A Reply is the answer to a call.
+type Reply struct {
+	Kind   ReplyKind
+	Result []byte // the result object, the answering side's bytes
+}
+
+// A Handler answers calls. Everything between a listener and a transport is one.
+// Handle may be called from any number of goroutines; the context is the only
+// cancellation. An error is a *Error of ours or a *Remote, or a context's error.
+type Handler interface {
+	Handle(ctx context.Context, c *Call) (*Reply, error)
+}
+
+// HandlerFunc makes a function a Handler.
+type HandlerFunc func(ctx context.Context, c *Call) (*Reply, error)
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, c *Call) (*Reply, error) { return f(ctx, c) }
+
+// Back is how the answering side speaks to the caller before it replies.
+type Back interface {
+	// Notify hands one notification to the caller. It keeps order, never blocks on
+	// a slow client and is silent once the call was answered.
+	Notify(ctx context.Context, method string, params []byte) error
+	// Ask puts a question of the server to the caller and waits for its answer.
+	Ask(ctx context.Context, method string, params []byte) (result []byte, err error)
+}

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package stdio
+
+var systemFakes map[string]func()

@@ -1,0 +1,162 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"mcpgateway/internal/era"
+	"mcpgateway/internal/era/stateful"
+	"mcpgateway/internal/era/stateless"
+	"mcpgateway/internal/transport"
+)
+
+// How a server's era is found.
+const (
+	Auto      = "auto"
+	Stateful  = "stateful"
+	Stateless = "stateless"
+)
+
+// How long a server may be silent on server/discover before it is asked the other way as
+// well. On a pipe an unknown method before initialize is often met with silence.
+const (
+	pipeSilence = 5 * time.Second
+	httpSilence = 10 * time.Second
+)
+
+// connect dials the server and finds out its era (2026-07-28, versioning, Backward
+// Compatibility): by its pin, by what was found last time, or by the probe. Where what was
+// found last time fails, the next connect probes again.
+func (s *Server) connect(ctx context.Context) (era.Outbound, error) {
+	conn, err := s.p.Dialer.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mode := s.p.Protocol
+	if mode == Auto && s.found != "" {
+		mode = s.found
+	}
+	var ob era.Outbound
+	switch mode {
+	case Stateful:
+		ob, err = outbound(stateful.Connect(ctx, conn, s.p.Self))
+	case Stateless:
+		ob, err = outbound(stateless.Connect(ctx, conn, s.p.Self))
+	default:
+		ob, conn, err = s.probe(ctx, conn)
+	}
+	if err != nil {
+		s.found = ""
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return nil, err
+	}
+	s.found = Stateful
+	if ob.Info().Stateless {
+		s.found = Stateless
+	}
+	return ob, nil
+}
+
+// outbound keeps a nil pointer from becoming an interface that is not nil.
+func outbound[T era.Outbound](ob T, err error) (era.Outbound, error) {
+	if err != nil {
+		return nil, err
+	}
+	return ob, nil
+}
+
+type found struct {
+	ob  era.Outbound
+	err error
+}
+
+// probe asks server/discover first. Any answer but a discovery, and silence, lead to
+// initialize, whose success decides; a discovery that comes late still wins while
+// initialize has not succeeded, for a package that is still being downloaded is silent too.
+// It returns the connection to use or to close, which may be a new one.
+func (s *Server) probe(ctx context.Context, conn transport.Conn) (era.Outbound, transport.Conn, error) {
+	ctx, stop := context.WithCancel(ctx)
+	discovered := async(func() (era.Outbound, error) { return outbound(stateless.Connect(ctx, conn, s.p.Self)) })
+	defer func() { stop(); discovered.wait() }()
+	silence := time.NewTimer(pipeSilence)
+	if conn.OwnStream() {
+		silence.Reset(httpSilence)
+	}
+	defer silence.Stop()
+	select {
+	case f := <-discovered.done:
+		switch {
+		case f.err == nil:
+			return f.ob, conn, nil
+		case settles(ctx, f.err):
+			return nil, conn, f.err
+		case conn.Err() != nil: // it ended on the unknown method; start it again without one
+			_ = conn.Close()
+			again, err := s.p.Dialer.Dial(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			ob, err := outbound(stateful.Connect(ctx, again, s.p.Self))
+			return ob, again, err
+		}
+		ob, err := outbound(stateful.Connect(ctx, conn, s.p.Self))
+		return ob, conn, err
+	case <-silence.C:
+	}
+	initialized := async(func() (era.Outbound, error) { return outbound(stateful.Connect(ctx, conn, s.p.Self)) })
+	defer func() { stop(); initialized.wait() }()
+	var first error
+	for range 2 {
+		var f found
+		select {
+		case f = <-initialized.done:
+		case f = <-discovered.done:
+		}
+		if f.err == nil {
+			return f.ob, conn, nil
+		}
+		if first == nil || errors.Is(first, stateless.ErrNotStateless) {
+			first = f.err
+		}
+	}
+	return nil, conn, first
+}
+
+// settles tells whether a failed discovery says something about the server whatever its
+// era: it cannot be reached, it wants credentials, it has no time, or ours is over.
+func settles(ctx context.Context, err error) bool {
+	if ctx.Err() != nil || errors.Is(err, transport.ErrUnreachable) {
+		return true
+	}
+	var status *transport.Status
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch status.Code {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
+
+// A pending outcome comes on done; wait returns once its goroutine has exited.
+type pending struct {
+	done  chan found
+	ended chan struct{}
+}
+
+func (p pending) wait() { <-p.ended }
+
+func async(f func() (era.Outbound, error)) pending {
+	p := pending{done: make(chan found, 1), ended: make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		ob, err := f()
+		p.done <- found{ob, err}
+	}()
+	return p
+}

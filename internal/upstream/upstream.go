@@ -1,0 +1,333 @@
+// Package upstream keeps one server usable: it connects, finds out the server's era,
+// lists, hears of changes, connects again with back-off, and drains. It knows no other
+// server and no client.
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mcpgateway/internal/catalog"
+	"mcpgateway/internal/era"
+	"mcpgateway/internal/transport"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// State is where a server is in its life.
+type State string
+
+const (
+	Idle      State = "idle"      // not started yet
+	Starting  State = "starting"  // first or next connection under way
+	Ready     State = "ready"     // calls reach it
+	Down      State = "down"      // tried again, with back-off
+	CrashLoop State = "crashloop" // ended too often; tried again, seldom
+	Failed    State = "failed"    // cannot start until somebody mends something; tried again, with back-off
+	Draining  State = "draining"  // takes no more calls, finishes those it has
+	Stopped   State = "stopped"
+)
+
+// Params are what a Server is made of.
+type Params struct {
+	Name         string
+	Transport    string // for people
+	Protocol     string // Auto, Stateful or Stateless
+	Dialer       transport.Dialer
+	Self         era.Identity // the gateway as servers see it
+	StartTimeout time.Duration
+	CallTimeout  time.Duration // without an answer or progress
+	CallMax      time.Duration // in all
+	InFlight     int
+	List         era.ListBounds
+	Catalog      catalog.Bounds
+	Grace        time.Duration   // how long the last list of a server that is down stays
+	Stderr       func() []string // last lines, for a server that has them; may be nil
+	// Publish hands over what the server contributes; nil for nothing any more. It must
+	// not call back into the Server. It is called from one goroutine at a time.
+	Publish func(*catalog.Part)
+	Log     *slog.Logger
+}
+
+// A Server is one server that is kept usable. Run is its supervisor.
+type Server struct {
+	p     Params
+	found string // the era found last time; only Run's goroutine touches it
+
+	room    *semaphore.Weighted
+	suspect chan struct{} // holds one: a call failed, see whether the server is still there
+	asked   chan struct{} // holds one: a client listed, see whether our list is stale
+	tried   chan struct{}
+
+	mu       sync.Mutex
+	ob       era.Outbound  // guarded by mu; not nil while ready
+	status   Status        // guarded by mu
+	admits   bool          // guarded by mu: new calls are let in
+	open     int           // guarded by mu: calls in flight
+	queued   int           // guarded by mu
+	drained  chan struct{} // guarded by mu; closed when open falls to 0 while draining
+	isTried  bool          // guarded by mu
+	listed   time.Time     // guarded by mu
+	freshFor time.Duration // guarded by mu: the last list's lifetime
+}
+
+// Status is a server's state for people.
+type Status struct {
+	Name      string
+	Transport string
+	State     State
+	Reason    string
+	Info      era.Info
+	Tools     int
+	Since     time.Time
+	Restarts  int
+	Partial   string
+	Left      []string
+	Stderr    []string
+	InFlight  int
+}
+
+// New makes a Server; Run starts it.
+func New(p Params) *Server {
+	return &Server{
+		p:       p,
+		room:    semaphore.NewWeighted(int64(p.InFlight)),
+		suspect: make(chan struct{}, 1),
+		asked:   make(chan struct{}, 1),
+		tried:   make(chan struct{}),
+		admits:  true,
+		status:  Status{Name: p.Name, Transport: p.Transport, State: Idle, Since: time.Now()},
+	}
+}
+
+// Name is the server's name.
+func (s *Server) Name() string { return s.p.Name }
+
+// Status is the server's present state.
+func (s *Server) Status() Status {
+	s.mu.Lock()
+	st := s.status
+	st.InFlight = s.open
+	s.mu.Unlock()
+	if s.p.Stderr != nil && st.State != Ready {
+		st.Stderr = s.p.Stderr()
+	}
+	return st
+}
+
+// Tried is closed once the first attempt to connect and list has ended, either way.
+func (s *Server) Tried() <-chan struct{} { return s.tried }
+
+// Asked tells that a client listed: a list that the server does not announce changes of is
+// fetched again once it is stale.
+func (s *Server) Asked() {
+	s.mu.Lock()
+	stale := s.ob != nil && !s.status.Info.Announces && time.Since(s.listed) > s.freshFor
+	s.mu.Unlock()
+	if stale {
+		poke(s.asked)
+	}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Run supervises the server until ctx ends. When it returns, the connection is closed and
+// every goroutine it started has exited. It is called once.
+func (s *Server) Run(ctx context.Context) {
+	defer s.setTried()
+	defer s.set(Stopped, "")
+	b := backoff{}
+	for ctx.Err() == nil {
+		s.set(Starting, "")
+		err := s.life(ctx, &b)
+		s.setTried()
+		if ctx.Err() != nil {
+			return
+		}
+		state, wait := b.next(err, time.Now())
+		s.set(state, reason(err))
+		s.p.Log.Warn(fmt.Sprintf("is %s: %s; trying again in %s", state, reason(err), wait.Round(100*time.Millisecond)))
+		if !s.rest(ctx, wait) {
+			return
+		}
+		s.mu.Lock()
+		s.status.Restarts++
+		s.mu.Unlock()
+	}
+}
+
+// life is one connection, from the dial to its end. It returns why it ended.
+func (s *Server) life(ctx context.Context, b *backoff) error {
+	start, stop := context.WithTimeoutCause(ctx, s.p.StartTimeout, fmt.Errorf("it did not answer within its start time of %s", s.p.StartTimeout))
+	defer stop()
+	ob, err := s.connect(start)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = context.Cause(start)
+		}
+		return err
+	}
+	err = s.serve(ctx, start, ob, b)
+	s.mu.Lock()
+	s.ob = nil
+	s.mu.Unlock()
+	_ = ob.Close()
+	return err
+}
+
+// serve lists, and then hears the server until the connection ends.
+func (s *Server) serve(ctx, start context.Context, ob era.Outbound, b *backoff) error {
+	ctx, stop := context.WithCancel(ctx)
+	changed, ended := make(chan struct{}, 1), make(chan error, 1)
+	var run sync.WaitGroup
+	run.Go(func() { ended <- ob.Run(ctx, func() { poke(changed) }) })
+	defer run.Wait()
+	defer stop()
+	if err := s.list(start, ob); err != nil {
+		select {
+		case <-ctx.Done():
+		case why := <-ended: // tells more than the failed listing
+			return errors.Join(why, err)
+		default:
+		}
+		return err
+	}
+	s.ready(ob)
+	b.up(time.Now())
+	return s.watch(ctx, ob, changed, ended)
+}
+
+// refetch is the least time between two listings.
+const refetch = time.Second
+
+func (s *Server) watch(ctx context.Context, ob era.Outbound, changed <-chan struct{}, ended <-chan error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			return err
+		case <-s.suspect:
+			check, stop := context.WithTimeout(ctx, 10*time.Second)
+			err := ob.Check(check)
+			stop()
+			if err != nil {
+				return fmt.Errorf("a call failed and so did a check: %w", err)
+			}
+			continue
+		case <-changed:
+		case <-s.asked:
+		}
+		began := time.Now()
+		if err := s.list(ctx, ob); err != nil && ctx.Err() == nil {
+			s.p.Log.Warn("could not be listed again; the last list stays", "err", err)
+			poke(s.suspect)
+		}
+		if !sleep(ctx, refetch-time.Since(began)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// list fetches the server's tools and publishes them.
+func (s *Server) list(ctx context.Context, ob era.Outbound) error {
+	l, err := ob.Tools(ctx, s.p.List)
+	if err != nil {
+		return err
+	}
+	part := catalog.Prepare(s.p.Name, ob.Info().Instructions, l.Tools, s, s.p.Catalog)
+	for _, left := range part.Left {
+		s.p.Log.Warn("leaves out " + left)
+	}
+	if l.Partial != "" {
+		s.p.Log.Warn("listed its tools in part: " + l.Partial)
+	}
+	s.mu.Lock()
+	s.listed, s.freshFor = time.Now(), l.TTL
+	if s.freshFor == 0 {
+		s.freshFor = time.Minute
+	}
+	s.status.Tools, s.status.Partial, s.status.Left, s.status.Info = len(part.Entries), l.Partial, part.Left, ob.Info()
+	s.mu.Unlock()
+	s.p.Publish(part)
+	return nil
+}
+
+// ready lets calls in.
+func (s *Server) ready(ob era.Outbound) {
+	s.mu.Lock()
+	s.ob = ob
+	s.mu.Unlock()
+	st := s.set(Ready, "")
+	s.setTried()
+	s.p.Log.Info(fmt.Sprintf("ready: %d tools, %s, %s", st.Tools, s.p.Transport, st.Info.Revision))
+}
+
+// rest waits before the next attempt. A list that outlived its grace is taken back.
+func (s *Server) rest(ctx context.Context, wait time.Duration) bool {
+	s.mu.Lock()
+	until := s.listed.Add(s.p.Grace)
+	shown := s.status.Tools > 0
+	s.mu.Unlock()
+	if shown && time.Until(until) < wait {
+		if !sleep(ctx, time.Until(until)) {
+			return false
+		}
+		s.mu.Lock()
+		s.status.Tools = 0
+		s.mu.Unlock()
+		s.p.Publish(nil)
+		wait = max(0, wait-time.Until(until))
+	}
+	return sleep(ctx, wait)
+}
+
+func (s *Server) set(state State, why string) Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status.State == Draining && state != Stopped {
+		return s.status
+	}
+	s.status.State, s.status.Reason, s.status.Since = state, why, time.Now()
+	return s.status
+}
+
+func (s *Server) setTried() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.isTried {
+		s.isTried = true
+		close(s.tried)
+	}
+}
+
+// reason says what went wrong in one line for people.
+func reason(err error) string {
+	if err == nil {
+		return "the connection ended"
+	}
+	return err.Error()
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

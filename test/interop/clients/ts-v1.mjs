@@ -1,0 +1,30 @@
+// An MCP client made with the TypeScript SDK v1 (@modelcontextprotocol/sdk). See job.mjs.
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { main } from './job.mjs';
+
+await main({
+  transport(job) {
+    const options = { requestInit: { headers: job.headers ?? {} } };
+    switch (job.transport) {
+      case 'stdio':
+        return new StdioClientTransport({ command: job.command, args: job.args, env: job.env, stderr: 'inherit' });
+      case 'sse':
+        return new SSEClientTransport(new URL(job.url), options);
+      case 'http':
+        return new StreamableHTTPClientTransport(new URL(job.url), options);
+    }
+    throw new Error(`transport ${job.transport}: want stdio, sse or http`);
+  },
+
+  async connect(job, transport) {
+    if (job.mode !== undefined && job.mode !== 'stateful') throw new Error(`mode ${job.mode}: v1 is stateful only`);
+    const client = new Client({ name: 'interop-ts-v1', version: '1.0.0' }, { capabilities: {} });
+    await client.connect(transport);
+    return client;
+  },
+
+  callTool: (client, params, options) => client.callTool(params, undefined, options),
+});

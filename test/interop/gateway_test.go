@@ -1,0 +1,234 @@
+package interop
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestThroughGateway puts all servers behind one gateway at once. Each client, on each transport,
+// must list what the servers list to it directly but for the names, and every server's tools must
+// answer through the gateway as they do directly.
+func TestThroughGateway(t *testing.T) {
+	t.Run("http", func(t *testing.T) {
+		g := startGateway(t)
+		for _, c := range clients() {
+			for _, l := range []link{{Transport: "http", URL: g.base + "/mcp"}, {Transport: "sse", URL: g.base + "/sse"}} {
+				t.Run(c.name+"/"+l.Transport, func(t *testing.T) { checkThrough(t, c, l, g.servers) })
+			}
+		}
+		t.Run("servers", func(t *testing.T) { checkReported(t, g) })
+	})
+	t.Run("stdio", func(t *testing.T) {
+		for _, c := range clients() {
+			t.Run(c.name, func(t *testing.T) {
+				conf := newGatewayConfig(t)
+				l := link{Transport: "stdio", Command: gatewayBinary(t), Args: conf.args("stdio")}
+				checkThrough(t, c, l, conf.servers)
+				checkNoneLeft(t, conf.mark)
+			})
+		}
+	})
+}
+
+// checkThrough runs one cell: a client, and a transport of the gateway that has all servers behind it.
+func checkThrough(t *testing.T, c client, l link, servers []server) {
+	direct := directSessions(t, c)
+	cell := c.name + "-" + l.Transport
+	j := job{link: l}
+	for _, s := range servers {
+		j.Calls = append(j.Calls, jobCalls(s.calls(cell), s.name+".")...)
+	}
+	sessions, err := c.run(context.Background(), []job{j})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := sessions[0]
+	// The 2024-11-05 transport has no stateless binding (2026-07-28, basic/transports).
+	if stateless := got.ProtocolVersion >= firstStateless; stateless != (c.stateless && l.Transport != "sse") {
+		t.Errorf("the gateway agreed on %q", got.ProtocolVersion)
+	}
+	var want, wantWire []listed
+	for i, s := range servers {
+		want = append(want, listing(t, s.name+".", direct.sessions[i].Tools)...)
+		wantWire = append(wantWire, listing(t, s.name+".", direct.sessions[i].WireTools)...)
+	}
+	compareListings(t, "tools", sameValue, listing(t, "", got.Tools), want)
+	compareListings(t, "tools on the wire", sameBytes, listing(t, "", got.WireTools), wantWire)
+	i := 0
+	for _, s := range servers {
+		for _, call := range s.calls(cell) {
+			if err := call.verify(got.Results[i]); err != nil {
+				t.Errorf("%s.%s: %v", s.name, call.tool, err)
+			}
+			i++
+		}
+	}
+	if got.StrayProgress > 0 {
+		t.Errorf("%d progress notifications of no open call", got.StrayProgress)
+	}
+}
+
+// checkReported compares what the gateway reports of its servers: each is up, spoken to in its own
+// era, and has all its tools.
+func checkReported(t *testing.T, g *gateway) {
+	var report struct {
+		Servers []struct {
+			Name, State, Reason, Protocol string
+			Tools                         int
+		}
+	}
+	status, body := g.get(t, "/servers")
+	if err := json.Unmarshal(body, &report); err != nil || status != http.StatusOK {
+		t.Fatalf("/servers: %d %s: %v", status, body, err)
+	}
+	if len(report.Servers) != len(g.servers) {
+		t.Fatalf("/servers has %d servers, want %d:\n%s", len(report.Servers), len(g.servers), body)
+	}
+	direct := directSessions(t, clients()[0])
+	for i, s := range g.servers {
+		got := report.Servers[i]
+		if got.Name != s.name || got.Reason != "" || (got.Protocol >= firstStateless) != s.stateless ||
+			got.Tools != len(direct.sessions[i].Tools) {
+			t.Errorf("server %d is reported as %+v, want %s, stateless %v, %d tools", i, got,
+				s.name, s.stateless, len(direct.sessions[i].Tools))
+		}
+	}
+}
+
+// gatewayConfig is a config file with all servers, and a place for the gateway's state.
+type gatewayConfig struct {
+	dir, file, mark string
+	servers         []server
+}
+
+func newGatewayConfig(t *testing.T) *gatewayConfig {
+	t.Helper()
+	dir := t.TempDir()
+	mark := fmt.Sprintf("gateway-%d", time.Now().UnixNano())
+	servers, err := theFleet.servers(dir, mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By hand, because the order of the servers matters.
+	var entries []string
+	for _, s := range servers {
+		entry := map[string]any{"transport": s.link.Transport}
+		if s.link.Transport == "http" {
+			entry["transport"] = "streamable-http"
+		}
+		if s.link.URL != "" {
+			entry["url"] = s.link.URL
+		} else {
+			entry["command"], entry["args"], entry["env"] = s.link.Command, s.link.Args, s.link.Env
+		}
+		entries = append(entries, fmt.Sprintf("    %s: %s", mustJSON(s.name), mustJSON(entry)))
+	}
+	text := "{\n  \"mcpServers\": {\n" + strings.Join(entries, ",\n") + "\n  }\n}\n"
+	file := filepath.Join(dir, "servers.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &gatewayConfig{dir: dir, file: file, mark: mark, servers: servers}
+}
+
+func (c *gatewayConfig) args(transport string, more ...string) []string {
+	return append([]string{"--config", c.file, "--transport", transport, "--state", filepath.Join(c.dir, "state")}, more...)
+}
+
+// gateway is a running gateway with an HTTP listener.
+type gateway struct {
+	*gatewayConfig
+	base    string
+	process *process
+}
+
+// startGateway returns when the gateway has tried all its servers; the end of the test ends it.
+func startGateway(t *testing.T) *gateway {
+	t.Helper()
+	conf := newGatewayConfig(t)
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(gatewayBinary(t), conf.args("streamable-http", "--port", fmt.Sprint(port))...)
+	p, err := startProcess("mcp-gateway", cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gateway{gatewayConfig: conf, base: fmt.Sprintf("http://127.0.0.1:%d", port), process: p}
+	t.Cleanup(func() {
+		if err := p.stop(20 * time.Second); err != nil {
+			t.Error(err)
+		}
+		checkNoneLeft(t, conf.mark)
+		if t.Failed() {
+			t.Logf("the gateway printed:\n%s", p.out)
+		}
+	})
+	g.waitReady(t)
+	return g
+}
+
+func (g *gateway) waitReady(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		resp, err := http.Get(g.base + "/ready")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-g.process.done:
+			t.Fatalf("the gateway ended: %v", g.process.err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the gateway is not ready: %v, %v", resp, err)
+		}
+	}
+}
+
+func (g *gateway) get(t *testing.T, path string) (status int, body []byte) {
+	t.Helper()
+	resp, err := http.Get(g.base + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, body
+}
+
+var buildGateway = sync.OnceValues(func() (string, error) {
+	if bin := os.Getenv("MCP_GATEWAY_BIN"); bin != "" {
+		return filepath.Abs(bin)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	return goBuild(ctx, filepath.Join("..", ".."), "./cmd/mcp-gateway", filepath.Join(theFleet.dir, "mcp-gateway"))
+})
+
+func gatewayBinary(t *testing.T) string {
+	t.Helper()
+	bin, err := buildGateway()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
