@@ -149,6 +149,7 @@ func (a *API) addServers(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "the body did not arrive whole")
 		return
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // else waiting for a server would end with it
 	defs, problems := a.p.Gateway.Parse(body)
 	if len(problems) > 0 {
 		replyProblems(w, problems)
@@ -224,7 +225,11 @@ func (a *API) removeServer(w http.ResponseWriter, r *http.Request) {
 }
 
 func isJSON(r *http.Request) bool {
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	values := r.Header.Values("Content-Type")
+	if len(values) != 1 {
+		return false
+	}
+	kind, params, err := mime.ParseMediaType(values[0])
 	charset, named := params["charset"]
 	return err == nil && kind == "application/json" && (!named || strings.EqualFold(charset, "utf-8"))
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"mcpgateway/internal/admin"
 	"mcpgateway/internal/config"
@@ -44,7 +45,7 @@ func (g gateway) Add(defs []config.Server) error {
 	case errors.As(err, &conflict):
 		return &admin.Conflict{Names: conflict.Names}
 	case errors.Is(err, registry.ErrFull):
-		return errors.Join(admin.ErrFull, err)
+		return fmt.Errorf("%w: there may be %d", admin.ErrFull, g.a.cfg.Gateway.Limits.Servers)
 	}
 	return err
 }

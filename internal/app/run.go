@@ -119,7 +119,8 @@ func (a *App) stopHTTP(ctx context.Context, srv *http.Server) error {
 
 // announce tells where to find what.
 func (a *App) announce() {
-	at := "http://" + a.Addr()
+	_, port, _ := net.SplitHostPort(a.Addr())
+	at := "http://" + net.JoinHostPort(a.o.Host, port)
 	a.log.Info("MCP, Streamable HTTP: " + at + "/mcp")
 	a.log.Info("MCP, HTTP+SSE:        " + at + "/sse")
 	how := "reading needs no token; changes need the one that `mcp-gateway token` prints"
@@ -133,6 +134,7 @@ func (a *App) announce() {
 }
 
 func (a *App) startStdio() {
+	a.log.Info("MCP on stdio; servers start with the first message")
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

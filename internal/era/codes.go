@@ -96,6 +96,17 @@ func Refuse(err error, id []byte) Answer {
 	return Answer{Status: status, Body: jsonrpc.AppendError(nil, id, object)}
 }
 
+// AsRemote gives the server's own error that err is; nil where it is one of ours, though a
+// server's may be the cause.
+func AsRemote(err error) *mcp.Remote {
+	var own *mcp.Error
+	var remote *mcp.Remote
+	if errors.As(err, &own) || !errors.As(err, &remote) {
+		return nil
+	}
+	return remote
+}
+
 // ReadRemote makes a Remote of a server's error object.
 func ReadRemote(object []byte) *mcp.Remote {
 	n, err := strconv.Atoi(string(rawjson.Get(object, "code")))

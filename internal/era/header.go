@@ -45,7 +45,7 @@ func isSentinel(v string) bool {
 func DecodeHeader(v string) (string, bool) {
 	if isSentinel(v) {
 		b, err := base64.StdEncoding.Strict().DecodeString(v[len(sentinel) : len(v)-len(sentinelEnd)])
-		return string(b), err == nil
+		return string(b), err == nil && !strings.ContainsAny(v, "\r\n") // which Go's decoder skips
 	}
 	for i := range len(v) {
 		if c := v[i]; (c < 0x20 && c != '\t') || c > 0x7e {

@@ -1,9 +1,11 @@
 package era
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -46,6 +48,7 @@ type Info struct {
 // A Listing is what a server listed.
 type Listing struct {
 	Tools   [][]byte      // raw definitions in the server's order
+	Left    []string      // what the revision forbids to show, and why
 	Partial string        // why the list is not whole; empty where it is
 	TTL     time.Duration // how long it says the list stays fresh; 0 where it does not say
 }
@@ -62,11 +65,19 @@ type ListBounds struct {
 type Link struct {
 	Conn   transport.Conn
 	Header []transport.Header // on each message
-	next   atomic.Int64
+	First  int64              // FirstStateful or FirstStateless
+	sent   atomic.Int64
 }
 
+// Ids of the first request of each era. A probe asks in both ways over one connection, on
+// which no id may be used twice (2025-11-25, basic, Requests): each takes every second one.
+const (
+	FirstStateless = 1
+	FirstStateful  = 2
+)
+
 // NextID gives the id of the next request. It is also the progress token of its call.
-func (l *Link) NextID() []byte { return strconv.AppendInt(nil, l.next.Add(1), 10) }
+func (l *Link) NextID() []byte { return strconv.AppendInt(nil, l.First+2*(l.sent.Add(1)-1), 10) }
 
 // Round sends one request and waits for its answer: the result, a *mcp.Remote, or why
 // there is none.
@@ -98,7 +109,7 @@ type Refusal struct {
 	Status *transport.Status
 }
 
-func (r *Refusal) Error() string { return r.Remote.Error() }
+func (r *Refusal) Error() string { return r.Status.Error() + ": " + r.Remote.Error() }
 
 // Unwrap gives the two errors that it is.
 func (r *Refusal) Unwrap() []error { return []error{r.Remote, r.Status} }
@@ -112,15 +123,15 @@ func (l *Link) Cancel(id []byte) {
 	_ = l.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params), Header: l.Header})
 }
 
-// Relay gives what a server sends during a call to the caller: progress, under the
-// caller's own token. It is nil for a caller who asked for none.
-func Relay(ctx context.Context, c *mcp.Call) func(*jsonrpc.Message) {
+// Relay gives what a server sends during the call with this id to the caller: progress of
+// that call, under the caller's own token. It is nil for a caller who asked for none.
+func Relay(ctx context.Context, c *mcp.Call, id []byte) func(*jsonrpc.Message) {
 	token := c.Params.ProgressToken
 	if token == nil {
 		return nil
 	}
 	return func(m *jsonrpc.Message) {
-		if m.Kind != jsonrpc.Notification || m.Method != mcp.NoteProgress || m.Params == nil {
+		if m.Kind != jsonrpc.Notification || m.Method != mcp.NoteProgress || !bytes.Equal(rawjson.Get(m.Params, mcp.MetaProgressToken), id) {
 			return
 		}
 		params := rawjson.AppendEdited(nil, m.Params, rawjson.Edit{Key: mcp.MetaProgressToken, Value: token})
@@ -145,16 +156,21 @@ func CallParams(c *mcp.Call, meta []byte) []byte {
 }
 
 // Follow lists to the end: page gives the result for a cursor, nil for the first page. An
-// empty cursor is a cursor (2026-07-28, pagination). What came before a fault is kept.
+// empty cursor is a cursor (2026-07-28, pagination). What came before a fault is kept. The
+// entries are parts of the results, which is why those are bounded in all.
 func Follow(ctx context.Context, key string, b ListBounds, page func(ctx context.Context, cursor []byte) ([]byte, error)) (*Listing, error) {
-	ctx, stop := context.WithTimeout(ctx, b.Time)
+	ctx, stop := context.WithTimeoutCause(ctx, b.Time, fmt.Errorf("the list took longer than %s", b.Time))
 	defer stop()
 	l := &Listing{}
+	size := 0
 	var cursor []byte
 	known := map[string]bool{}
 	for n := 1; ; n++ {
 		result, err := page(ctx, cursor)
 		if err != nil {
+			if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+				err = context.Cause(ctx)
+			}
 			if n == 1 {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
@@ -186,6 +202,10 @@ func Follow(ctx context.Context, key string, b ListBounds, page func(ctx context
 			return l, nil
 		}
 		known[string(cursor)] = true
+		if size += len(result); size >= maxListBytes {
+			l.Partial = fmt.Sprintf("the list was cut at %d bytes", size)
+			return l, nil
+		}
 		if n >= b.Pages {
 			l.Partial = fmt.Sprintf("the list was cut at %d pages", b.Pages)
 			return l, nil
@@ -193,8 +213,10 @@ func Follow(ctx context.Context, key string, b ListBounds, page func(ctx context
 	}
 }
 
-// maxTTL caps what a server says about freshness.
-const maxTTL = 24 * time.Hour
+const (
+	maxTTL       = 24 * time.Hour // what a server says about freshness counts up to it
+	maxListBytes = 32 << 20       // no page is fetched after so many bytes
+)
 
 // shorter is the smaller of two lifetimes, where 0 is unknown. ttl is in milliseconds;
 // what is no positive integer counts for nothing (2026-07-28, caching).
@@ -213,15 +235,42 @@ func shorter(t time.Duration, ttl []byte) time.Duration {
 	return t
 }
 
-// Unavailable turns a transport's failure into an error of ours. What is for the log stays
-// inside it.
+// Sleep waits for d. It is false where ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// IsServerState tells whether an HTTP refusal is a state of the server, whatever revision
+// it speaks: it wants credentials, or it has no time.
+func IsServerState(err error) bool {
+	var status *transport.Status
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch status.Code {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
+
+// Unavailable turns a transport's failure of a call whose own context lives into an error
+// of ours. What is for the log stays inside it.
 func Unavailable(server string, err error) error {
 	var remote *mcp.Remote
 	switch {
 	case errors.As(err, &remote):
 		return remote
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
 	case errors.Is(err, jsonrpc.ErrAnswer):
 		return &mcp.Error{Code: mcp.Internal, Reason: "server_invalid", Message: fmt.Sprintf("server %q gave an answer that is not acceptable", server), Err: err}
 	}

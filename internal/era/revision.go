@@ -55,23 +55,15 @@ func IsStateless(date string) bool {
 	return ok && r.Stateless
 }
 
-// dates is a JSON array of the dates that match, newest first.
-func dates(match func(Revision) bool) []byte {
+// Dates is the JSON array of every revision that we speak, newest first. A discovery and a
+// refused version both name it (see docs/adr/0001-one-list-of-revisions.md).
+func Dates() []byte {
 	out := []byte{'['}
-	for _, r := range Revisions {
-		if !match(r) {
-			continue
-		}
-		if len(out) > 1 {
+	for i, r := range Revisions {
+		if i > 0 {
 			out = append(out, ',')
 		}
 		out = rawjson.AppendText(out, r.Date)
 	}
 	return append(out, ']')
 }
-
-// StatelessDates is the JSON array for supportedVersions.
-func StatelessDates() []byte { return dates(func(r Revision) bool { return r.Stateless }) }
-
-// AllDates is the JSON array of every revision that we speak.
-func AllDates() []byte { return dates(func(Revision) bool { return true }) }

@@ -41,7 +41,7 @@ type Duplex struct {
 	mu    sync.Mutex
 	calls map[string]*waiter // guarded by mu
 	err   error              // guarded by mu; not nil once shut
-	lost  bool               // guarded by mu: an Event was dropped since the last one that fitted
+	lost  bool               // guarded by mu: Messages are dropped since an Event in the queue tells so
 }
 
 type waiter struct {
@@ -57,12 +57,15 @@ type outcome struct {
 // NewDuplex makes a Duplex that writes whole messages with write, which may be called
 // from many goroutines.
 func NewDuplex(write func(ctx context.Context, body []byte) error) *Duplex {
-	return &Duplex{write: write, calls: map[string]*waiter{}, events: make(chan Event, maxEvents)}
+	return &Duplex{write: write, calls: map[string]*waiter{}, events: make(chan Event, maxEvents+1)}
 }
 
 // Do sends a request and waits for its answer. on gets what arrives for the call before
 // it, on the reader's goroutine; it may be nil.
 func (d *Duplex) Do(ctx context.Context, id, body []byte, on func(*Message)) (*Message, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err // and nothing is sent
+	}
 	w := &waiter{on: on, done: make(chan outcome, 1)}
 	if err := d.enter(string(id), w); err != nil {
 		return nil, err
@@ -181,25 +184,22 @@ func correlation(params []byte) []byte {
 	return nil
 }
 
-// publish queues an Event. A full queue drops it and remembers that something was lost.
+// publish queues an Event. Where the queue is full it drops it; the queue's last place is
+// kept for the news that something was lost, so that whoever reads on learns it.
 func (d *Duplex) publish(m *Message) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.err != nil {
 		return
 	}
-	if d.lost {
-		select {
-		case d.events <- Event{Lost: true}:
-			d.lost = false
-		default:
-			return
-		}
+	if len(d.events) < maxEvents { // only here it grows
+		d.lost = false
+		d.events <- Event{Message: m}
+		return
 	}
-	select {
-	case d.events <- Event{Message: m}:
-	default:
+	if !d.lost {
 		d.lost = true
+		d.events <- Event{Lost: true}
 	}
 }
 

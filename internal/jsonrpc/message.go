@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"mcpgateway/internal/rawjson"
 )
@@ -58,6 +60,9 @@ type ParseError struct {
 
 func (e *ParseError) Error() string { return e.Detail }
 
+// NotAnObject is the Reason where a scanned value is no object; an array may be a batch.
+const NotAnObject = "object"
+
 var envelope = []string{"jsonrpc", "id", "method", "params", "result", "error"}
 
 // Parse scans b strictly, once, and tells what kind of message it is.
@@ -67,7 +72,7 @@ func Parse(b []byte, l Limits) (*Message, error) {
 	}
 	b = bytes.TrimSpace(b)
 	if b[0] != '{' {
-		return nil, &ParseError{Reason: "message", Detail: "a message must be a JSON object"}
+		return nil, &ParseError{Reason: NotAnObject, Detail: "a message must be a JSON object"}
 	}
 	if err := rawjson.CheckMembers(b, envelope...); err != nil {
 		return nil, scanError(b, err, l)
@@ -140,8 +145,8 @@ func (m *Message) classify(version, method []byte, l Limits) *ParseError {
 		return nil
 	}
 	name, ok := rawjson.Text(method)
-	if !ok || name == "" || len(name) > 256 {
-		return invalid("method", `"method" must be a string of 1 to 256 bytes`)
+	if !ok || name == "" || len(name) > 256 || strings.ContainsFunc(name, unicode.IsControl) {
+		return invalid("method", `"method" must be a string of 1 to 256 bytes without control characters`)
 	}
 	m.Method = name
 	if m.Result != nil || m.Error != nil {

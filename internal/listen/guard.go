@@ -30,7 +30,7 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 		}
 		origins := r.Header.Values("Origin")
 		listed := len(origins) == 1 && g.listed(origins[0])
-		if len(origins) > 1 || (len(origins) == 1 && !listed && !g.ownOrigin(origins[0])) ||
+		if len(origins) > 1 || (len(origins) == 1 && !listed && !g.ownOrigin(origins[0], r.Host)) ||
 			(len(origins) == 0 && r.Header.Get("Sec-Fetch-Site") == "cross-site") {
 			http.Error(w, "the Origin header names an origin that may not call this gateway; add it to gateway.allowedOrigins", http.StatusForbidden)
 			return
@@ -44,17 +44,11 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 
 // host tells whether a Host header names us.
 func (g Guard) host(host string) bool {
-	name, port := splitHost(host)
+	name, _ := splitHost(host)
 	if name == "" {
 		return false
 	}
-	for _, h := range g.Hosts {
-		n, p := splitHost(h)
-		if strings.EqualFold(n, name) && (p == "" || p == port) {
-			return true
-		}
-	}
-	if loopbackName(name) {
+	if g.given(host) || loopbackName(name) {
 		return true
 	}
 	if g.Loopback {
@@ -63,6 +57,15 @@ func (g Guard) host(host string) bool {
 	// A page cannot be served under an address of ours without our doing: rebinding needs names.
 	_, err := netip.ParseAddr(name)
 	return strings.EqualFold(name, g.Bind) || (err == nil && name != "0.0.0.0" && name != "::")
+}
+
+// given tells whether a host is one of the names that we were given.
+func (g Guard) given(host string) bool {
+	name, port := splitHost(host)
+	return slices.ContainsFunc(g.Hosts, func(h string) bool {
+		n, p := splitHost(h)
+		return n != "" && strings.EqualFold(n, name) && (p == "" || p == port)
+	})
 }
 
 // splitHost splits a Host header; it is empty where that is none.
@@ -87,16 +90,19 @@ func loopbackName(name string) bool {
 	return err == nil && a.IsLoopback()
 }
 
-// ownOrigin tells whether an origin is one of our own names.
-func (g Guard) ownOrigin(origin string) bool {
+// ownOrigin tells whether an origin is one of our own names. On loopback all of these are.
+// Elsewhere a stranger's page may come from an address or from a loopback name too, so that
+// it must be the very host that the request went to, or a name that we were given.
+func (g Guard) ownOrigin(origin, host string) bool {
 	u, err := url.Parse(origin)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Path != "" || u.User != nil {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
+		!strings.EqualFold(u.Scheme+"://"+u.Host, origin) {
 		return false
 	}
 	if g.Loopback {
-		return loopbackName(u.Hostname())
+		return loopbackName(u.Hostname()) || g.given(u.Host)
 	}
-	return g.host(u.Host)
+	return strings.EqualFold(u.Host, host) || strings.EqualFold(u.Hostname(), g.Bind) || g.given(u.Host)
 }
 
 func (g Guard) listed(origin string) bool {

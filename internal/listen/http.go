@@ -27,7 +27,12 @@ const (
 // NewServer makes the HTTP server for a handler, bounded against slow and greedy clients.
 func NewServer(h http.Handler, base context.Context) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Body != http.NoBody { // whoever reads it whole lifts the deadline; net/http reads what a handler leaves
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+			}
+			h.ServeHTTP(w, r)
+		}),
 		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
@@ -77,7 +82,6 @@ func readBody(w http.ResponseWriter, r *http.Request, most int) ([]byte, bool) {
 		refuse(w, http.StatusUnsupportedMediaType, "content_type", "the body must be Content-Type: application/json")
 		return nil, false
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	if r.ContentLength > int64(most) {
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusRequestEntityTooLarge, "size", "the body is too large")
@@ -157,9 +161,11 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string) {
 	in := &era.Incoming{Message: m, Principal: who, Header: r.Header.Values}
 	if era.StatelessMessage(m, r.Header.Get(era.HeaderVersion)) {
 		l.p.First()
-		s := newStream(w)
+		ctx, stop := context.WithCancel(r.Context()) // a client that closes the stream cancels
+		defer stop()
+		s := newStream(w, stop)
 		in.Out = s
-		s.finish(l.p.Edges.Stateless.Serve(r.Context(), in))
+		s.finish(l.p.Edges.Stateless.Serve(ctx, in))
 		return
 	}
 	if m.Method != mcp.Initialize || m.Kind != jsonrpc.Request {
@@ -174,7 +180,7 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string) {
 // answerStateful serves one message of a session. A client that goes away does not cancel
 // its call (2025-11-25, transports, Sending Messages to the Server, 6).
 func (l *Listener) answerStateful(w http.ResponseWriter, r *http.Request, in *era.Incoming) {
-	s := newStream(w)
+	s := newStream(w, nil)
 	in.Out = s
 	if in.Session == nil || in.Message.Kind != jsonrpc.Request {
 		s.finish(l.p.Edges.Stateful.Serve(r.Context(), in))
@@ -214,7 +220,9 @@ func (l *Listener) session(w http.ResponseWriter, r *http.Request, who string) (
 
 func (l *Listener) postBatch(w http.ResponseWriter, r *http.Request, who string, body []byte) {
 	var s *session.Session
-	if ids := r.Header.Values(era.HeaderSession); len(ids) > 0 {
+	version := r.Header.Get(era.HeaderVersion)
+	stateful := version == "" || era.IsStateful(version) // others have no session, and no batches
+	if ids := r.Header.Values(era.HeaderSession); stateful && len(ids) > 0 {
 		var ok bool
 		if s, ok = l.session(w, r, who); !ok {
 			return
@@ -227,7 +235,7 @@ func (l *Listener) postBatch(w http.ResponseWriter, r *http.Request, who string,
 	}
 	l.p.First()
 	defer s.Use()()
-	out := newStream(w)
+	out := newStream(w, nil)
 	answer := batch(messages, func(raw []byte) []byte {
 		m, err := jsonrpc.Parse(raw, l.p.Limits)
 		if err != nil {
@@ -278,10 +286,10 @@ func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string) {
 	}
 	defer release()
 	defer s.Use()()
-	out := newStream(w)
-	out.Notify(comment)
 	ctx, stop := l.whileOpen(r.Context())
 	defer stop()
+	out := newStream(w, stop)
+	out.Notify(comment)
 	l.p.Edges.Stateful.Stream(ctx, s, out)
 	out.end()
 }

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,20 +19,24 @@ import (
 const maxBatch = 50
 
 // A pipe is a client whose messages and answers share one channel: stdio, or a 2024-11-05
-// event stream. Both eras may be spoken on it. Each request runs on a goroutine of the
+// event stream. Each request runs on a goroutine of the
 // pipe's, which close waits for.
 type pipe struct {
 	l       *Listener
+	edge    func(isStateless bool) era.Inbound
 	session *session.Session
 	out     *queue
 	open    atomic.Int64
 	wg      sync.WaitGroup
-	calls   sync.WaitGroup // requests that end by themselves
+	calls   sync.WaitGroup // requests that end by themselves, and batches
+
+	receiving sync.RWMutex // read-locked while a message is taken
+	closed    bool         // guarded by receiving
 }
 
-// newPipe makes a pipe; its session ends with ctx.
-func (l *Listener) newPipe(ctx context.Context, principal string, out *queue) *pipe {
-	p := &pipe{l: l, session: session.New(ctx, principal), out: out}
+// newPipe makes a pipe; its session ends with ctx. edge picks the era's inbound.
+func (l *Listener) newPipe(ctx context.Context, principal string, out *queue, edge func(isStateless bool) era.Inbound) *pipe {
+	p := &pipe{l: l, edge: edge, session: session.New(ctx, principal), out: out}
 	p.wg.Go(func() { l.p.Edges.Stateful.Stream(p.session.Context(), p.session, out) })
 	return p
 }
@@ -51,13 +56,25 @@ func (p *pipe) settle(most time.Duration) {
 // close ends the session and waits for its requests.
 func (p *pipe) close() {
 	p.session.End()
+	p.receiving.Lock() // on an event stream messages come from other goroutines
+	p.closed = true
+	p.receiving.Unlock()
 	p.wg.Wait()
 }
 
 // receive takes one message or batch. It does not wait for answers.
 func (p *pipe) receive(raw []byte) {
+	p.receiving.RLock()
+	defer p.receiving.RUnlock()
+	if p.closed {
+		return
+	}
 	if !era.IsBatch(raw) {
-		p.message(raw, p.out.reply)
+		p.message(raw, func(body []byte) {
+			if body != nil {
+				p.out.reply(body)
+			}
+		})
 		return
 	}
 	messages, bad := p.l.splitBatch(raw, p.session)
@@ -65,7 +82,9 @@ func (p *pipe) receive(raw []byte) {
 		p.refuse(bad, nil)
 		return
 	}
+	p.calls.Add(1)
 	p.wg.Go(func() {
+		defer p.calls.Done()
 		answer := batch(messages, func(one []byte) []byte {
 			done := make(chan []byte, 1)
 			p.message(one, func(body []byte) { done <- body })
@@ -89,7 +108,7 @@ func (p *pipe) message(raw []byte, answer func([]byte)) {
 	if needsServers(m) {
 		p.l.p.First()
 	}
-	inbound := p.l.p.Edges.of(era.StatelessMessage(m, ""))
+	inbound := p.edge(era.StatelessMessage(m, ""))
 	in := &era.Incoming{Message: m, Principal: p.session.Principal, Out: p.out, Session: p.session}
 	if m.Kind != jsonrpc.Request || m.Method == mcp.Initialize { // quick, and what follows builds on it
 		answer(inbound.Serve(p.session.Context(), in).Body)
@@ -126,8 +145,10 @@ func (p *pipe) refuse(err *mcp.Error, id []byte) { p.out.reply(era.Refuse(err, i
 
 // splitBatch scans a batch and takes it apart, where the session's revision has batches.
 func (l *Listener) splitBatch(raw []byte, s *session.Session) ([][]byte, *mcp.Error) {
-	if err := rawjson.Check(raw, l.p.Limits.Limits); err != nil {
-		return nil, mcp.Errorf(mcp.Malformed, "syntax", "%s", err)
+	var fault *jsonrpc.ParseError // every array is one, scanned well or not
+	if _, err := jsonrpc.Parse(raw, l.p.Limits); errors.As(err, &fault) && fault.Reason != jsonrpc.NotAnObject {
+		bad, _ := era.FromParse(err)
+		return nil, bad
 	}
 	if s == nil || !stateful.AcceptsBatches(s) {
 		return nil, mcp.Errorf(mcp.InvalidRequest, "batch", "this revision of the protocol has no batches")

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"slices"
 	"sync"
 
 	"mcpgateway/internal/rawjson"
@@ -16,6 +17,7 @@ const (
 // is something to write. Nobody who queues ever waits for the client.
 type queue struct {
 	write func(messages [][]byte) error // may block; one call at a time
+	gone  func()                        // called once a write failed; may be nil
 
 	mu      sync.Mutex
 	items   []item // guarded by mu
@@ -28,21 +30,23 @@ type queue struct {
 }
 
 type item struct {
-	raw  []byte
-	note bool
+	raw   []byte
+	note  bool
+	token []byte // of progress, once it was looked for
+	known bool
 }
 
-func newQueue(write func([][]byte) error) *queue {
-	return &queue{write: write}
+func newQueue(write func([][]byte) error, gone func()) *queue {
+	return &queue{write: write, gone: gone}
 }
 
 // Notify queues a notification. Where too much waits, progress takes the place of the
 // oldest of its own call, a message that waits already is not queued twice, and the rest is
 // dropped.
-func (q *queue) Notify(raw []byte) { q.add(item{raw, true}) }
+func (q *queue) Notify(raw []byte) { q.add(item{raw: raw, note: true}) }
 
 // reply queues a message that must arrive.
-func (q *queue) reply(raw []byte) { q.add(item{raw, false}) }
+func (q *queue) reply(raw []byte) { q.add(item{raw: raw}) }
 
 func (q *queue) add(it item) {
 	q.mu.Lock()
@@ -51,8 +55,10 @@ func (q *queue) add(it item) {
 		return
 	}
 	if it.note {
-		if (q.pending >= maxPending || q.bytes+len(it.raw) > maxPendingBytes) && !q.makeRoom(it.raw) {
-			return
+		for q.pending > 0 && (q.pending >= maxPending || q.bytes+len(it.raw) > maxPendingBytes) {
+			if !q.makeRoom(&it) {
+				return
+			}
 		}
 		q.pending++
 		q.bytes += len(it.raw)
@@ -69,31 +75,36 @@ func (q *queue) push(it item) {
 	}
 }
 
-// makeRoom takes out the oldest progress of the same call as raw. It is called with mu held.
-func (q *queue) makeRoom(raw []byte) bool {
-	token := progressToken(raw)
-	for i, it := range q.items {
+// makeRoom takes out the oldest progress of the same call. It is called with mu held.
+func (q *queue) makeRoom(latest *item) bool {
+	token := latest.progress()
+	for i := range q.items {
+		it := &q.items[i]
 		if !it.note {
 			continue
 		}
 		if token == nil {
-			if string(it.raw) == string(raw) {
+			if string(it.raw) == string(latest.raw) {
 				return false // the same news waits already
 			}
 			continue
 		}
-		if string(progressToken(it.raw)) == string(token) {
-			q.items = append(q.items[:i:i], q.items[i+1:]...)
+		if string(it.progress()) == string(token) {
 			q.pending--
 			q.bytes -= len(it.raw)
+			q.items = slices.Delete(q.items, i, i+1)
 			return true
 		}
 	}
 	return false
 }
 
-func progressToken(raw []byte) []byte {
-	return rawjson.Get(rawjson.Get(raw, "params"), "progressToken")
+// progress is the token of a notification of progress; nil for others.
+func (it *item) progress() []byte {
+	if !it.known {
+		it.token, it.known = rawjson.Get(rawjson.Get(it.raw, "params"), "progressToken"), true
+	}
+	return it.token
 }
 
 // drain is the writer. It takes all that waits at once.
@@ -115,6 +126,9 @@ func (q *queue) drain() {
 			q.mu.Lock()
 			q.dead = true
 			q.mu.Unlock()
+			if q.gone != nil {
+				q.gone()
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package listen
 import (
 	"net/http"
 
+	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
 )
 
@@ -29,15 +30,15 @@ func (l *Listener) serveSSE(w http.ResponseWriter, r *http.Request) {
 	defer release()
 	ctx, stop := l.whileOpen(r.Context())
 	defer stop()
-	out := newStream(w)
-	p := l.newPipe(ctx, who, out.queue)
+	out := newStream(w, stop)
+	p := l.newPipe(ctx, who, out.queue, func(bool) era.Inbound { return l.p.Edges.Stateful }) // no stateless revision has this transport
+
 	l.mu.Lock()
 	l.pipes[p.session.ID] = p
 	l.mu.Unlock()
 	endpoint := "/messages?sessionId=" + p.session.ID
-	if out.writeRaw(jsonrpc.AppendEvent(nil, "endpoint", "", []byte(endpoint))) == nil {
-		<-p.session.Context().Done()
-	}
+	out.reply(jsonrpc.AppendEvent(nil, "endpoint", "", []byte(endpoint)))
+	<-p.session.Context().Done()
 	l.mu.Lock()
 	delete(l.pipes, p.session.ID)
 	l.mu.Unlock()

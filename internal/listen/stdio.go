@@ -19,6 +19,8 @@ const lastAnswers = 5 * time.Second
 // ServeStdio serves the one client at the other end of r and w until r ends, and answers
 // what is in flight then. When it returns, every goroutine it started has exited.
 func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	out := newQueue(func(messages [][]byte) error {
 		var buf []byte
 		for _, m := range messages {
@@ -26,8 +28,8 @@ func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) err
 		}
 		_, err := w.Write(buf)
 		return err
-	})
-	p := l.newPipe(ctx, "stdio", out)
+	}, stop)
+	p := l.newPipe(ctx, "stdio", out, l.p.Edges.of)
 	defer out.close()
 	defer p.close()
 	lines := jsonrpc.NewLineReader(r, l.p.Body)

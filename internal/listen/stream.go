@@ -38,9 +38,11 @@ var errGone = errors.New("client is gone")
 // comment keeps intermediaries from closing a quiet stream.
 var comment = []byte(":\n\n")
 
-func newStream(w http.ResponseWriter) *stream {
+// newStream makes the answer to a request. gone, which may be nil, is called when the client
+// does not take what is written.
+func newStream(w http.ResponseWriter, gone func()) *stream {
 	s := &stream{w: w, ctl: http.NewResponseController(w)}
-	s.queue = newQueue(s.writeEvents)
+	s.queue = newQueue(s.writeEvents, gone)
 	s.beatMu.Lock()
 	s.beat = time.AfterFunc(holdHeaders, s.pulse)
 	s.beatMu.Unlock()
@@ -74,19 +76,13 @@ func (s *stream) writeEvents(messages [][]byte) error {
 	s.open()
 	var buf []byte
 	for _, m := range messages {
-		if len(m) > 0 && m[0] == ':' {
+		if m[0] != '{' && m[0] != '[' { // no JSON-RPC: a comment, or an event of the transport's own
 			buf = append(buf, m...)
 			continue
 		}
 		buf = jsonrpc.AppendEvent(buf, "message", "", rawjson.AppendLine(nil, m))
 	}
 	return s.send(buf)
-}
-
-// writeRaw writes an event that is none of JSON-RPC.
-func (s *stream) writeRaw(event []byte) error {
-	s.open()
-	return s.send(event)
 }
 
 func (s *stream) send(buf []byte) error {

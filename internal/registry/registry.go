@@ -72,6 +72,7 @@ type Registry struct {
 type member struct {
 	def     config.Server
 	source  string
+	since   time.Time
 	server  *upstream.Server // nil for a disabled one
 	part    *catalog.Part    // guarded by Registry.mu
 	cancel  context.CancelFunc
@@ -122,7 +123,7 @@ func (r *Registry) run(m *member) {
 
 // Apply makes the servers of the file be the wanted ones; those of the API stay. A server
 // whose definition did not change keeps its connection. It returns once those that went are
-// drained.
+// drained. A wanted name that the API gave away is a *Conflict, and nothing changes.
 func (r *Registry) Apply(want []config.Server) error {
 	r.mu.Lock()
 	if r.closed {
@@ -140,11 +141,14 @@ func (r *Registry) Apply(want []config.Server) error {
 			old[m.def.Name] = m
 		}
 	}
+	want = slices.DeleteFunc(slices.Clone(want), func(def config.Server) bool { return r.removed[def.Name] == def.Fingerprint() })
+	if taken := conflicts(api, want); taken != nil {
+		r.mu.Unlock()
+		return &Conflict{taken}
+	}
 	var next, gone []*member
 	for _, def := range want {
-		if r.removed[def.Name] == def.Fingerprint() {
-			continue
-		}
+		delete(r.removed, def.Name)
 		m := old[def.Name]
 		if m == nil || m.def.Fingerprint() != def.Fingerprint() {
 			m = r.member(def, FromConfig)
@@ -172,15 +176,7 @@ func (r *Registry) Add(defs []config.Server) error {
 	if r.closed {
 		return ErrClosed
 	}
-	var taken []string
-	for _, def := range defs {
-		for _, m := range r.members {
-			if strings.EqualFold(m.def.Name, def.Name) {
-				taken = append(taken, m.def.Name)
-			}
-		}
-	}
-	if taken != nil {
+	if taken := conflicts(r.members, defs); taken != nil {
 		return &Conflict{taken}
 	}
 	if len(r.members)+len(defs) > r.p.Most {
@@ -194,8 +190,21 @@ func (r *Registry) Add(defs []config.Server) error {
 	return nil
 }
 
-// Remove takes a server out at once, and returns when its calls are done or their time is
-// over and it has stopped.
+// conflicts gives the names of defs that members, or defs before them, have already.
+func conflicts(members []*member, defs []config.Server) []string {
+	var taken []string
+	for i, def := range defs {
+		same := func(name string) bool { return strings.EqualFold(name, def.Name) }
+		if slices.ContainsFunc(members, func(m *member) bool { return same(m.def.Name) }) ||
+			slices.ContainsFunc(defs[:i], func(d config.Server) bool { return same(d.Name) }) {
+			taken = append(taken, def.Name)
+		}
+	}
+	return taken
+}
+
+// Remove takes a server out at once, and returns when its calls are done and it has stopped,
+// or their time is over; the end of ctx does not cut them short.
 func (r *Registry) Remove(ctx context.Context, name string) error {
 	r.mu.Lock()
 	var m *member
@@ -216,7 +225,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 	}
 	r.merge()
 	r.mu.Unlock()
-	r.drain(ctx, m)
+	r.drain(context.WithoutCancel(ctx), m)
 	return nil
 }
 
@@ -236,7 +245,10 @@ func (r *Registry) drain(ctx context.Context, gone ...*member) {
 			r.mu.Unlock()
 			if cancel != nil {
 				cancel()
-				<-done
+				select {
+				case <-done:
+				case <-ctx.Done(): // a stubborn process goes on being ended; Close waits for it
+				}
 			}
 		})
 	}
@@ -245,7 +257,7 @@ func (r *Registry) drain(ctx context.Context, gone ...*member) {
 
 // member makes a member. It is called with mu held.
 func (r *Registry) member(def config.Server, source string) *member {
-	m := &member{def: def, source: source}
+	m := &member{def: def, source: source, since: time.Now()}
 	if def.Enabled {
 		m.server = r.p.Build(def, func(p *catalog.Part) { r.publish(m, p) })
 	}
@@ -282,7 +294,7 @@ func (r *Registry) List() []Server {
 	for i, m := range members {
 		out[i] = Server{Def: m.def, Source: m.source}
 		if m.server == nil {
-			out[i].Status = upstream.Status{Name: m.def.Name, Transport: m.def.Transport, State: "disabled", Reason: "the config says \"enabled\": false"}
+			out[i].Status = upstream.Status{Name: m.def.Name, Transport: m.def.Transport, State: "disabled", Since: m.since, Reason: "the config says \"enabled\": false"}
 			continue
 		}
 		out[i].Status = m.server.Status()

@@ -92,8 +92,8 @@ func (s *Session) Context() context.Context { return s.ctx }
 
 // End ends the session: its calls are cancelled and its streams close.
 func (s *Session) End() {
+	s.Calls.CancelAll() // before the context ends, which would have each call answered with an error
 	s.cancel()
-	s.Calls.CancelAll()
 }
 
 // Use keeps the session from being idle until the returned function is called.

@@ -57,9 +57,9 @@ func (s *Store) New(principal string) *Session {
 		}
 	}
 	var victim *Session
-	full := len(s.byID) >= s.bounds.All || (mine >= s.bounds.PerPrincipal && principal != "local")
-	if full {
-		victim = s.longestIdle(principal, len(s.byID) < s.bounds.All)
+	over := mine >= s.bounds.PerPrincipal && principal != "local"
+	if over || len(s.byID) >= s.bounds.All {
+		victim = s.longestIdle(principal, over) // who is over the own bound takes no place of others
 		if victim == nil {
 			s.mu.Unlock()
 			one.End()

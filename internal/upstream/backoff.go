@@ -35,14 +35,17 @@ func (b *backoff) next(err error, now time.Time) (State, time.Duration) {
 	}
 	if wasUp {
 		b.ends = append(b.ends, now)
-		for len(b.ends) > 0 && now.Sub(b.ends[0]) > loopWithin {
-			b.ends = b.ends[1:]
-		}
+	}
+	for len(b.ends) > 0 && now.Sub(b.ends[0]) > loopWithin {
+		b.ends = b.ends[1:]
 	}
 	b.upSince = time.Time{}
+	if !wasUp && b.failures == 0 {
+		b.failures = 1 // what never came up is not tried again at once
+	}
 	wait := time.Duration(0)
-	if b.failures > 0 || !wasUp {
-		wait = min(time.Second<<min(b.failures, 6), maxWait)
+	if b.failures > 0 {
+		wait = min(time.Second<<min(b.failures-1, 6), maxWait)
 	}
 	b.failures++
 	state := Down

@@ -150,8 +150,16 @@ func startClock(ctx context.Context, idle, most time.Duration) (context.Context,
 	ctx, k.cancel = context.WithCancelCause(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.timer = time.AfterFunc(min(idle, most), func() { k.cancel(errIdle) })
+	k.timer = time.AfterFunc(min(idle, most), k.expire)
 	return ctx, k
+}
+
+func (k *clock) expire() {
+	if time.Now().Before(k.until) {
+		k.cancel(errIdle)
+	} else {
+		k.cancel(errLong)
+	}
 }
 
 // sign notes a sign of life.

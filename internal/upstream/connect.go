@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"mcpgateway/internal/era"
@@ -77,7 +76,8 @@ type found struct {
 // probe asks server/discover first. Any answer but a discovery, and silence, lead to
 // initialize, whose success decides; a discovery that comes late still wins while
 // initialize has not succeeded, for a package that is still being downloaded is silent too.
-// It returns the connection to use or to close, which may be a new one.
+// A server that ends on the unknown method, before or after it answered, is started again
+// without one. probe returns the connection to use or to close, which may be a new one.
 func (s *Server) probe(ctx context.Context, conn transport.Conn) (era.Outbound, transport.Conn, error) {
 	ctx, stop := context.WithCancel(ctx)
 	discovered := async(func() (era.Outbound, error) { return outbound(stateless.Connect(ctx, conn, s.p.Self)) })
@@ -94,16 +94,13 @@ func (s *Server) probe(ctx context.Context, conn transport.Conn) (era.Outbound, 
 			return f.ob, conn, nil
 		case settles(ctx, f.err):
 			return nil, conn, f.err
-		case conn.Err() != nil: // it ended on the unknown method; start it again without one
-			_ = conn.Close()
-			again, err := s.p.Dialer.Dial(ctx)
-			if err != nil {
-				return nil, nil, err
-			}
-			ob, err := outbound(stateful.Connect(ctx, again, s.p.Self))
-			return ob, again, err
+		case conn.Err() != nil:
+			return s.withoutProbe(ctx, conn)
 		}
 		ob, err := outbound(stateful.Connect(ctx, conn, s.p.Self))
+		if err != nil && conn.Err() != nil {
+			return s.withoutProbe(ctx, conn)
+		}
 		return ob, conn, err
 	case <-silence.C:
 	}
@@ -123,24 +120,27 @@ func (s *Server) probe(ctx context.Context, conn transport.Conn) (era.Outbound, 
 			first = f.err
 		}
 	}
+	if conn.Err() != nil {
+		return s.withoutProbe(ctx, conn)
+	}
 	return nil, conn, first
+}
+
+// withoutProbe starts a server again that ended while it was probed.
+func (s *Server) withoutProbe(ctx context.Context, ended transport.Conn) (era.Outbound, transport.Conn, error) {
+	_ = ended.Close()
+	conn, err := s.p.Dialer.Dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ob, err := outbound(stateful.Connect(ctx, conn, s.p.Self))
+	return ob, conn, err
 }
 
 // settles tells whether a failed discovery says something about the server whatever its
 // era: it cannot be reached, it wants credentials, it has no time, or ours is over.
 func settles(ctx context.Context, err error) bool {
-	if ctx.Err() != nil || errors.Is(err, transport.ErrUnreachable) {
-		return true
-	}
-	var status *transport.Status
-	if !errors.As(err, &status) {
-		return false
-	}
-	switch status.Code {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusTooManyRequests:
-		return true
-	}
-	return false
+	return ctx.Err() != nil || errors.Is(err, transport.ErrUnreachable) || era.IsServerState(err)
 }
 
 // A pending outcome comes on done; wait returns once its goroutine has exited.

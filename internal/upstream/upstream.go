@@ -71,8 +71,11 @@ type Server struct {
 	queued   int           // guarded by mu
 	drained  chan struct{} // guarded by mu; closed when open falls to 0 while draining
 	isTried  bool          // guarded by mu
+	shown    bool          // guarded by mu: what was published last was a list
 	listed   time.Time     // guarded by mu
 	freshFor time.Duration // guarded by mu: the last list's lifetime
+	unlisted bool          // guarded by mu: fetching the list again failed
+	fell     time.Time     // guarded by mu: the end of the last connection that was up
 }
 
 // Status is a server's state for people.
@@ -123,14 +126,17 @@ func (s *Server) Status() Status {
 func (s *Server) Tried() <-chan struct{} { return s.tried }
 
 // Asked tells that a client listed: a list that the server does not announce changes of is
-// fetched again once it is stale.
+// fetched again once it is stale, and so is one that could not be fetched when it changed.
 func (s *Server) Asked() {
-	s.mu.Lock()
-	stale := s.ob != nil && !s.status.Info.Announces && time.Since(s.listed) > s.freshFor
-	s.mu.Unlock()
-	if stale {
+	if s.stale() {
 		poke(s.asked)
 	}
+}
+
+func (s *Server) stale() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ob != nil && (s.unlisted || !s.status.Info.Announces && time.Since(s.listed) > s.freshFor)
 }
 
 func poke(c chan struct{}) {
@@ -145,7 +151,7 @@ func poke(c chan struct{}) {
 func (s *Server) Run(ctx context.Context) {
 	defer s.setTried()
 	defer s.set(Stopped, "")
-	b := backoff{}
+	b, told := backoff{}, ""
 	for ctx.Err() == nil {
 		s.set(Starting, "")
 		err := s.life(ctx, &b)
@@ -154,8 +160,14 @@ func (s *Server) Run(ctx context.Context) {
 			return
 		}
 		state, wait := b.next(err, time.Now())
-		s.set(state, reason(err))
-		s.p.Log.Warn(fmt.Sprintf("is %s: %s; trying again in %s", state, reason(err), wait.Round(100*time.Millisecond)))
+		why := reason(err)
+		s.set(state, why)
+		level := slog.LevelWarn
+		if why == told {
+			level = slog.LevelDebug // the same again tells nobody anything
+		}
+		told = why
+		s.p.Log.Log(ctx, level, fmt.Sprintf("is %s: %s; trying again in %s", state, why, wait.Round(100*time.Millisecond)))
 		if !s.rest(ctx, wait) {
 			return
 		}
@@ -169,18 +181,27 @@ func (s *Server) Run(ctx context.Context) {
 func (s *Server) life(ctx context.Context, b *backoff) error {
 	start, stop := context.WithTimeoutCause(ctx, s.p.StartTimeout, fmt.Errorf("it did not answer within its start time of %s", s.p.StartTimeout))
 	defer stop()
+	kept := s.expire()
 	ob, err := s.connect(start)
+	kept()
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = context.Cause(start)
-		}
-		return err
+		return late(start, err)
 	}
 	err = s.serve(ctx, start, ob, b)
 	s.mu.Lock()
-	s.ob = nil
+	if s.ob != nil {
+		s.ob, s.fell = nil, time.Now()
+	}
 	s.mu.Unlock()
 	_ = ob.Close()
+	return err
+}
+
+// late says in a person's words that a start took too long.
+func late(start context.Context, err error) error {
+	if start.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		return context.Cause(start)
+	}
 	return err
 }
 
@@ -192,7 +213,12 @@ func (s *Server) serve(ctx, start context.Context, ob era.Outbound, b *backoff) 
 	run.Go(func() { ended <- ob.Run(ctx, func() { poke(changed) }) })
 	defer run.Wait()
 	defer stop()
+	select {
+	case <-s.suspect: // of the connection before
+	default:
+	}
 	if err := s.list(start, ob); err != nil {
+		err = late(start, err)
 		select {
 		case <-ctx.Done():
 		case why := <-ended: // tells more than the failed listing
@@ -201,7 +227,7 @@ func (s *Server) serve(ctx, start context.Context, ob era.Outbound, b *backoff) 
 		}
 		return err
 	}
-	s.ready(ob)
+	s.ready()
 	b.up(time.Now())
 	return s.watch(ctx, ob, changed, ended)
 }
@@ -226,14 +252,25 @@ func (s *Server) watch(ctx context.Context, ob era.Outbound, changed <-chan stru
 			continue
 		case <-changed:
 		case <-s.asked:
+			if !s.stale() { // it was fetched while they asked
+				continue
+			}
 		}
 		began := time.Now()
 		if err := s.list(ctx, ob); err != nil && ctx.Err() == nil {
 			s.p.Log.Warn("could not be listed again; the last list stays", "err", err)
+			s.mu.Lock()
+			s.unlisted = true
+			s.mu.Unlock()
 			poke(s.suspect)
 		}
-		if !sleep(ctx, refetch-time.Since(began)) {
-			return ctx.Err()
+		pause := time.NewTimer(refetch - time.Since(began))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+		case err := <-ended:
+			pause.Stop()
+			return err
 		}
 	}
 }
@@ -245,6 +282,7 @@ func (s *Server) list(ctx context.Context, ob era.Outbound) error {
 		return err
 	}
 	part := catalog.Prepare(s.p.Name, ob.Info().Instructions, l.Tools, s, s.p.Catalog)
+	part.Left = append(l.Left, part.Left...)
 	for _, left := range part.Left {
 		s.p.Log.Warn("leaves out " + left)
 	}
@@ -252,7 +290,8 @@ func (s *Server) list(ctx context.Context, ob era.Outbound) error {
 		s.p.Log.Warn("listed its tools in part: " + l.Partial)
 	}
 	s.mu.Lock()
-	s.listed, s.freshFor = time.Now(), l.TTL
+	s.ob, s.shown = ob, true // before Publish: whoever sees a tool may call it
+	s.listed, s.freshFor, s.unlisted = time.Now(), l.TTL, false
 	if s.freshFor == 0 {
 		s.freshFor = time.Minute
 	}
@@ -262,33 +301,41 @@ func (s *Server) list(ctx context.Context, ob era.Outbound) error {
 	return nil
 }
 
-// ready lets calls in.
-func (s *Server) ready(ob era.Outbound) {
-	s.mu.Lock()
-	s.ob = ob
-	s.mu.Unlock()
+// ready tells that calls reach the server.
+func (s *Server) ready() {
 	st := s.set(Ready, "")
 	s.setTried()
 	s.p.Log.Info(fmt.Sprintf("ready: %d tools, %s, %s", st.Tools, s.p.Transport, st.Info.Revision))
 }
 
-// rest waits before the next attempt. A list that outlived its grace is taken back.
+// rest waits before the next attempt.
 func (s *Server) rest(ctx context.Context, wait time.Duration) bool {
+	defer s.expire()()
+	return era.Sleep(ctx, wait)
+}
+
+// expire takes the list of a server that is down back when its grace is over, unless stop
+// comes first. Once stop has returned, nothing is taken back any more.
+func (s *Server) expire() (stop func()) {
 	s.mu.Lock()
-	until := s.listed.Add(s.p.Grace)
-	shown := s.status.Tools > 0
+	left, shown := time.Until(s.fell.Add(s.p.Grace)), s.shown
 	s.mu.Unlock()
-	if shown && time.Until(until) < wait {
-		if !sleep(ctx, time.Until(until)) {
-			return false
-		}
+	if !shown {
+		return func() {}
+	}
+	done := make(chan struct{})
+	timer := time.AfterFunc(left, func() {
+		defer close(done)
 		s.mu.Lock()
-		s.status.Tools = 0
+		s.shown, s.status.Tools = false, 0
 		s.mu.Unlock()
 		s.p.Publish(nil)
-		wait = max(0, wait-time.Until(until))
+	})
+	return func() {
+		if !timer.Stop() {
+			<-done
+		}
 	}
-	return sleep(ctx, wait)
 }
 
 func (s *Server) set(state State, why string) Status {
@@ -316,18 +363,4 @@ func reason(err error) string {
 		return "the connection ended"
 	}
 	return err.Error()
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -5,7 +5,6 @@ package stateful
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -73,7 +72,11 @@ func (b *Inbound) call(ctx context.Context, in *era.Incoming, c *mcp.Call) era.A
 		return failure(in.Message.ID, err)
 	}
 	if era.IsList(c.Method) {
-		in.Session.Tell(news)
+		// The list was taken in between; where the view changed meanwhile nobody knows which
+		// one it shows, and being told twice is better than never.
+		if now, _ := b.p.Feed.Tools(c.From); now == news {
+			in.Session.Tell(news)
+		}
 		return complete(in.Message.ID, b.lists.Get(reply.Result, projectTools))
 	}
 	return complete(in.Message.ID, projectResult(reply.Result, c.Target.Definition))
@@ -152,7 +155,7 @@ func (b *Inbound) Stream(ctx context.Context, s *session.Session, out era.Outlet
 		seen, changed := b.p.Feed.Tools(caller)
 		if s.Tell(seen) {
 			out.Notify(jsonrpc.AppendNotification(nil, mcp.NoteToolsListChanged, nil))
-			if !pause(ctx, time.Second) {
+			if !era.Sleep(ctx, time.Second) {
 				return
 			}
 			continue
@@ -162,17 +165,6 @@ func (b *Inbound) Stream(ctx context.Context, s *session.Session, out era.Outlet
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -189,8 +181,7 @@ func complete(id, result []byte) era.Answer {
 // failure is the answer to a call that failed. On HTTP it is a success that carries an
 // error: stateful revisions give errors of calls no status of their own.
 func failure(id []byte, err error) era.Answer {
-	var remote *mcp.Remote
-	if errors.As(err, &remote) {
+	if remote := era.AsRemote(err); remote != nil {
 		return era.Answer{Status: http.StatusOK, Body: jsonrpc.AppendError(nil, id, remoteObject(remote))}
 	}
 	object, status := era.Render(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
@@ -20,20 +21,23 @@ type Outbound struct {
 	self era.Identity
 	info era.Info
 
-	again   sync.Mutex // one re-initialize at a time
-	session int        // guarded by again: how often the session was opened
+	again    chan struct{} // holds one: whoever put it there may open a session
+	session  int           // guarded by again: how often the session was opened
+	reopened chan struct{} // holds one: a new session, so that Run lists again
 
 	questions sync.WaitGroup // answers to the server's requests on their way
 	room      chan struct{}
 }
 
-// maxQuestions bounds the requests of one server that are being answered; more are dropped.
-const maxQuestions = 64
+const (
+	maxQuestions = 64               // requests of one server that are being answered; more are dropped
+	reopenTime   = 30 * time.Second // for the handshake of a new session
+)
 
 // Connect does the handshake of the stateful revisions (2025-11-25, lifecycle,
 // Initialization). The connection stays the caller's to close where it fails.
 func Connect(ctx context.Context, conn transport.Conn, self era.Identity) (*Outbound, error) {
-	o := &Outbound{link: era.Link{Conn: conn}, self: self, room: make(chan struct{}, maxQuestions)}
+	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateful}, self: self, room: make(chan struct{}, maxQuestions), again: make(chan struct{}, 1), reopened: make(chan struct{}, 1)}
 	if err := o.handshake(ctx); err != nil {
 		return nil, err
 	}
@@ -133,7 +137,7 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 		token = []rawjson.Edit{{Key: mcp.MetaProgressToken, Value: id}}
 	}
 	meta := era.CleanMeta(c.Params.Meta, token...)
-	result, err := o.round(ctx, id, c.Method, era.CallParams(c, meta), o.during(ctx, c))
+	result, err := o.round(ctx, id, c.Method, era.CallParams(c, meta), o.during(ctx, c, id))
 	if err != nil {
 		if ctx.Err() != nil {
 			o.link.Cancel(id)
@@ -146,8 +150,8 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 
 // during hears what the server says while a call runs: progress for the caller, and
 // questions, which are answered at once since no client capability was declared.
-func (o *Outbound) during(ctx context.Context, c *mcp.Call) func(*jsonrpc.Message) {
-	relay := era.Relay(ctx, c)
+func (o *Outbound) during(ctx context.Context, c *mcp.Call, id []byte) func(*jsonrpc.Message) {
+	relay := era.Relay(ctx, c, id)
 	if !o.link.Conn.OwnStream() {
 		return relay
 	}
@@ -164,13 +168,18 @@ func (o *Outbound) during(ctx context.Context, c *mcp.Call) func(*jsonrpc.Messag
 // did not run the request, so it is sent once more in a new session (2025-11-25,
 // transports, Session Management, 4).
 func (o *Outbound) round(ctx context.Context, id []byte, method string, params []byte, on func(*jsonrpc.Message)) ([]byte, error) {
-	o.again.Lock()
+	if err := o.lock(ctx); err != nil {
+		return nil, err
+	}
 	session := o.session
-	o.again.Unlock()
+	o.unlock()
 	result, err := o.link.Round(ctx, id, method, params, o.link.Header, on)
 	var status *transport.Status
-	if !errors.As(err, &status) || status.Code != http.StatusNotFound || !status.Session {
+	if !errors.As(err, &status) || !status.Session {
 		return result, err
+	}
+	if status.Code != http.StatusNotFound {
+		return nil, ownRefusal(status, err)
 	}
 	if err := o.reopen(ctx, session); err != nil {
 		return nil, err
@@ -178,15 +187,49 @@ func (o *Outbound) round(ctx context.Context, id []byte, method string, params [
 	return o.link.Round(ctx, id, method, params, o.link.Header, on)
 }
 
-// reopen opens a new session unless another call already has.
+// ownRefusal tells a refusal of our session from an error of the call. Servers that lost
+// their sessions answer 400 with an error that names no request; it says nothing to the
+// caller, and that the server is not what it was.
+func ownRefusal(status *transport.Status, err error) error {
+	if m := status.Message; m != nil && (m.ID == nil || string(m.ID) == "null") {
+		return &transport.Status{Code: status.Code, Text: "the server refused our session: " + status.Error(), Session: true}
+	}
+	return err
+}
+
+// reopen opens a new session unless another call already has. What the server says to
+// that is no answer to the call.
 func (o *Outbound) reopen(ctx context.Context, lost int) error {
-	o.again.Lock()
-	defer o.again.Unlock()
+	if err := o.lock(ctx); err != nil {
+		return err
+	}
+	defer o.unlock()
 	if o.session != lost {
 		return nil
 	}
-	return o.handshake(ctx)
+	ctx, stop := context.WithTimeout(ctx, reopenTime)
+	defer stop()
+	if err := o.handshake(ctx); err != nil {
+		return fmt.Errorf("%w: the session is gone, and a new one: %v", transport.ErrClosed, err)
+	}
+	select {
+	case o.reopened <- struct{}{}:
+	default:
+	}
+	return nil
 }
+
+// lock waits while a session is being opened, or until ctx ends.
+func (o *Outbound) lock(ctx context.Context) error {
+	select {
+	case o.again <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (o *Outbound) unlock() { <-o.again }
 
 // Run hears the server's notifications and answers its requests until the connection ends.
 func (o *Outbound) Run(ctx context.Context, changed func()) error {
@@ -194,6 +237,8 @@ func (o *Outbound) Run(ctx context.Context, changed func()) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-o.reopened: // what the server lists may be new as well
+			changed()
 		case e, open := <-o.link.Conn.Events():
 			if !open {
 				return o.link.Conn.Err()

@@ -93,7 +93,7 @@ func wrapSchema(schema []byte) []byte {
 		out = append(append(append(out, `"$schema":`...), dialect...), ',')
 		inner = rawjson.AppendEdited(nil, schema, rawjson.Edit{Key: "$schema"})
 	}
-	if rawjson.Get(schema, "$id") == nil && bytes.Contains(inner, []byte(`"$ref"`)) {
+	if bytes.Contains(inner, []byte(`Ref"`)) || bytes.Contains(inner, []byte(`"$ref"`)) {
 		inner = appendMoved(nil, inner)
 	}
 	out = append(out, `"type":"object","properties":{"result":`...)
@@ -117,19 +117,27 @@ func appendMoved(dst, v []byte) []byte {
 		}
 		return append(dst, ']')
 	case '{':
-		dst = append(dst, '{')
-		first := true
-		for f := range rawjson.Members(v) {
-			if !first {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = append(append(dst, f.Key...), ':')
-			dst = appendMovedMember(dst, string(f.Key), f.Value)
+		if id := rawjson.Get(v, "$id"); id != nil && id[0] == '"' {
+			return append(dst, v...) // a root of its own: its references are to itself
 		}
-		return append(dst, '}')
+		return appendObject(dst, v, appendMovedMember)
 	}
 	return append(dst, v...)
+}
+
+// appendObject appends an object with each value as member writes it.
+func appendObject(dst, v []byte, member func(dst []byte, key string, v []byte) []byte) []byte {
+	dst = append(dst, '{')
+	first := true
+	for f := range rawjson.Members(v) {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(append(dst, f.Key...), ':')
+		dst = member(dst, string(f.Key), f.Value)
+	}
+	return append(dst, '}')
 }
 
 func appendMovedMember(dst []byte, key string, v []byte) []byte {
@@ -140,6 +148,10 @@ func appendMovedMember(dst []byte, key string, v []byte) []byte {
 		}
 	case `"const"`, `"enum"`, `"default"`, `"examples"`: // data, not schemas
 		return append(dst, v...)
+	case `"properties"`, `"patternProperties"`, `"dependentSchemas"`, `"$defs"`, `"definitions"`: // names, not keywords
+		if v[0] == '{' {
+			return appendObject(dst, v, func(dst []byte, _ string, v []byte) []byte { return appendMoved(dst, v) })
+		}
 	}
 	return appendMoved(dst, v)
 }

@@ -106,7 +106,7 @@ func mismatch(m *jsonrpc.Message, message string) *era.Answer {
 }
 
 func unsupported(m *jsonrpc.Message, requested string) *era.Answer {
-	data := append([]byte(`{"supported":`), era.AllDates()...)
+	data := append([]byte(`{"supported":`), era.Dates()...)
 	data = rawjson.AppendText(append(data, `,"requested":`...), requested)
 	return refuse(m, era.UnsupportedVersion, "unsupported protocol version", append(data, '}'))
 }

@@ -5,7 +5,6 @@ package stateless
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -106,7 +105,7 @@ func (b *Inbound) complete(dst, result []byte, more ...rawjson.Edit) []byte {
 }
 
 func (b *Inbound) discover(id []byte) era.Answer {
-	out := append([]byte(`{"resultType":"complete","supportedVersions":`), era.StatelessDates()...)
+	out := append([]byte(`{"resultType":"complete","supportedVersions":`), era.Dates()...)
 	out = append(out, `,"capabilities":{"tools":{"listChanged":true}}`...)
 	if text := b.p.Identity.Instructions(); text != "" {
 		out = rawjson.AppendText(append(out, `,"instructions":`...), text)
@@ -121,8 +120,8 @@ func ok(id, result []byte) era.Answer {
 }
 
 func (b *Inbound) failure(id []byte, err error) era.Answer {
-	var remote *mcp.Remote
-	if !errors.As(err, &remote) {
+	remote := era.AsRemote(err)
+	if remote == nil {
 		object, status := era.Render(err)
 		return era.Answer{Status: status, Body: jsonrpc.AppendError(nil, id, object)}
 	}

@@ -13,6 +13,9 @@ import (
 // maxListening bounds the open subscriptions/listen requests in all.
 const maxListening = 40_000
 
+// quietTime keeps a client from being told more often.
+const quietTime = time.Second
+
 // listen serves subscriptions/listen until the client or the gateway ends it
 // (2026-07-28, subscriptions): first the acknowledgement with what is honoured, then a
 // notification whenever the caller's own view changed, at most once a second.
@@ -34,34 +37,27 @@ func (b *Inbound) listen(ctx context.Context, in *era.Incoming, c *mcp.Call) era
 	if !tools {
 		changed = nil
 	}
+	var quiet <-chan time.Time // for a second after each notification
+	news := false              // since then the view was another, though it may be the old one again
 	for {
+		if news && quiet == nil {
+			params := append(append([]byte(`{"_meta":`), meta...), '}')
+			in.Out.Notify(jsonrpc.AppendNotification(nil, mcp.NoteToolsListChanged, params))
+			news, quiet = false, time.After(quietTime)
+		}
 		select {
 		case <-ctx.Done():
 			return era.Answer{Dropped: true}
 		case <-b.closing:
 			return b.teardown(in, meta)
+		case <-quiet:
+			quiet = nil
 		case <-changed:
+			var now string
+			now, changed = b.p.Feed.Tools(c.From)
+			news = news || now != seen
+			seen = now
 		}
-		var now string
-		now, changed = b.p.Feed.Tools(c.From)
-		if now == seen {
-			continue
-		}
-		seen = now
-		params := append(append([]byte(`{"_meta":`), meta...), '}')
-		in.Out.Notify(jsonrpc.AppendNotification(nil, mcp.NoteToolsListChanged, params))
-		b.pause(ctx)
-	}
-}
-
-// pause keeps a client from being told more often than once a second.
-func (b *Inbound) pause(ctx context.Context) {
-	t := time.NewTimer(time.Second)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	case <-b.closing:
 	}
 }
 

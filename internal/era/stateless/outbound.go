@@ -1,10 +1,12 @@
 package stateless
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcpgateway/internal/era"
@@ -20,6 +22,10 @@ type Outbound struct {
 	client  []byte // our clientInfo
 	version []byte // the revision as a JSON string
 	info    era.Info
+
+	listening atomic.Pointer[subscription] // the newest one
+
+	mirrors atomic.Pointer[map[string][]mirror] // by tool, as last listed; nil off HTTP
 }
 
 // ErrNotStateless is wrapped by what Connect returns when the server's answer shows that
@@ -31,7 +37,7 @@ var ErrNotStateless = errors.New("the server speaks no stateless revision")
 // status, is passed as it is.
 func Connect(ctx context.Context, conn transport.Conn, self era.Identity) (*Outbound, error) {
 	date := era.Newest(true).Date
-	o := &Outbound{link: era.Link{Conn: conn}, client: self.AppendImplementation(nil, true), version: rawjson.AppendText(nil, date)}
+	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateless}, client: self.AppendImplementation(nil, true), version: rawjson.AppendText(nil, date)}
 	o.link.Header = []transport.Header{{Name: era.HeaderVersion, Value: date}}
 	result, err := o.round(ctx, o.link.NextID(), mcp.Discover, nil, nil, nil)
 	var remote *mcp.Remote
@@ -82,7 +88,7 @@ func (o *Outbound) Tools(ctx context.Context, b era.ListBounds) (*era.Listing, e
 	if !o.info.HasTools {
 		return &era.Listing{}, nil
 	}
-	return era.Follow(ctx, "tools", b, func(ctx context.Context, cursor []byte) ([]byte, error) {
+	l, err := era.Follow(ctx, "tools", b, func(ctx context.Context, cursor []byte) ([]byte, error) {
 		params := []byte(nil)
 		if cursor != nil {
 			params = append(append([]byte(`{"cursor":`), cursor...), '}')
@@ -93,14 +99,39 @@ func (o *Outbound) Tools(ctx context.Context, b era.ListBounds) (*era.Listing, e
 		}
 		return result, err
 	})
+	if err == nil && o.link.Conn.OwnStream() {
+		o.readMirrors(l)
+	}
+	return l, err
+}
+
+// readMirrors notes which parameters go along as headers, and takes out the tools whose
+// annotations break the rules, as an HTTP client must.
+func (o *Outbound) readMirrors(l *era.Listing) {
+	all := map[string][]mirror{}
+	kept := l.Tools[:0:0]
+	for _, tool := range l.Tools {
+		name, _ := rawjson.Text(rawjson.Get(tool, "name"))
+		mirrors, err := readMirrors(rawjson.Get(tool, "inputSchema"))
+		if err != nil {
+			l.Left = append(l.Left, fmt.Sprintf("tool %.80q: %s", name, err))
+			continue
+		}
+		if mirrors != nil {
+			all[name] = mirrors
+		}
+		kept = append(kept, tool)
+	}
+	l.Tools = kept
+	o.mirrors.Store(&all)
 }
 
 // Check discovers the server again.
 func (o *Outbound) Check(ctx context.Context) error {
 	_, err := o.round(ctx, o.link.NextID(), mcp.Discover, nil, nil, nil)
 	var remote *mcp.Remote
-	if errors.As(err, &remote) {
-		return nil // an answer of any kind is a sign of life
+	if errors.As(err, &remote) && remote.Number != era.MethodNotFound && remote.Number != era.UnsupportedVersion {
+		return nil // a sign of life; those two are a server's of the other era
 	}
 	return err
 }
@@ -138,23 +169,45 @@ func (o *Outbound) headers(method, name string) []transport.Header {
 
 // Handle sends a call to the server.
 func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+	result, err := o.call(ctx, c)
+	if remote := era.AsRemote(err); remote != nil && remote.Number == era.HeaderMismatch && o.mirrors.Load() != nil && ctx.Err() == nil {
+		// The tool's parameters may have changed since it was listed. The answer proves
+		// that it did not run, so it goes once more (2026-07-28, Streamable HTTP, Client Behavior).
+		if _, stale := o.Tools(ctx, retryList); stale == nil {
+			result, err = o.call(ctx, c)
+		}
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, handleError(c, err)
+	}
+	return readReply(c, result)
+}
+
+// retryList bounds the listing before a call goes once more.
+var retryList = era.ListBounds{Pages: 100, Entries: 2000, Time: 10 * time.Second}
+
+// call is one request of a call and its answer.
+func (o *Outbound) call(ctx context.Context, c *mcp.Call) ([]byte, error) {
 	id := o.link.NextID()
 	var token []byte
 	if c.Params.ProgressToken != nil {
 		token = id
 	}
 	params := era.CallParams(c, o.meta(c.Params.Meta, bridged(c.From), token))
-	result, err := o.link.Round(ctx, id, c.Method, params, o.headers(c.Method, c.Target.Origin), era.Relay(ctx, c))
-	if err != nil {
-		if ctx.Err() != nil {
-			if !o.link.Conn.OwnStream() { // elsewhere the closed stream has told it
-				o.link.Cancel(id)
-			}
-			return nil, ctx.Err()
+	header := o.headers(c.Method, c.Target.Origin)
+	if all := o.mirrors.Load(); all != nil {
+		if mirrors := (*all)[c.Target.Origin]; mirrors != nil {
+			header = append(header, mirrored(mirrors, rawjson.Get(c.Params.Raw, "arguments"))...)
 		}
-		return nil, handleError(c, err)
 	}
-	return readReply(c, result)
+	result, err := o.link.Round(ctx, id, c.Method, params, header, era.Relay(ctx, c, id))
+	if err != nil && ctx.Err() != nil && !o.link.Conn.OwnStream() { // elsewhere the closed stream has told it
+		o.link.Cancel(id)
+	}
+	return result, err
 }
 
 func readReply(c *mcp.Call, result []byte) (*mcp.Reply, error) {
@@ -190,7 +243,11 @@ func resultType(result []byte) string {
 func handleError(c *mcp.Call, err error) error {
 	var remote *mcp.Remote
 	if errors.As(err, &remote) && (remote.Number == era.HeaderMismatch || remote.Number == era.UnsupportedVersion) {
-		return &mcp.Error{Code: mcp.Internal, Reason: "server_refused", Message: fmt.Sprintf("server %q refused the gateway's request", c.Target.Server), Err: err}
+		code := mcp.Internal
+		if remote.Number == era.UnsupportedVersion {
+			code = mcp.Unavailable // it is not the server that was discovered
+		}
+		return &mcp.Error{Code: code, Reason: "server_refused", Message: fmt.Sprintf("server %q refused the gateway's request", c.Target.Server), Err: err}
 	}
 	return era.Unavailable(c.Target.Server, err)
 }
@@ -240,10 +297,32 @@ func (o *Outbound) Run(ctx context.Context, changed func()) error {
 			}
 			if e.Lost {
 				changed()
+			} else {
+				o.hear(ctx, e.Message)
 			}
 		}
 	}
 }
+
+// hear takes what belongs to no call: the end of our subscription, which a server on a
+// pipe announces (2026-07-28, cancellation), and requests, which this era's servers do not
+// make; some do, and would wait.
+func (o *Outbound) hear(ctx context.Context, m *jsonrpc.Message) {
+	switch {
+	case m.Method == mcp.NoteCancelled:
+		if s := o.listening.Load(); s != nil && bytes.Equal(rawjson.Get(m.Params, "requestId"), s.id) {
+			s.end()
+		}
+	case m.Kind == jsonrpc.Request && !o.link.Conn.OwnStream():
+		object, _ := era.Render(mcp.Errorf(mcp.UnknownMethod, "method", "servers make no requests in this revision"))
+		ctx, stop := context.WithTimeout(ctx, refusalTime)
+		defer stop()
+		_ = o.link.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendError(nil, m.ID, object)})
+	}
+}
+
+// refusalTime is how long a server that asks may take to take the answer.
+const refusalTime = 2 * time.Second
 
 // Bounds of the subscription's back-off.
 const (
@@ -278,7 +357,7 @@ func (o *Outbound) subscribe(ctx context.Context, changed func()) error {
 		if acknowledged && time.Since(began) > longRelisten {
 			wait = minRelisten
 		}
-		if !sleep(ctx, wait) {
+		if !era.Sleep(ctx, wait) {
 			return ctx.Err()
 		}
 		wait = min(2*wait, maxRelisten)
@@ -290,10 +369,19 @@ func unreachable(err error) bool {
 	return err != nil && !errors.As(err, &remote)
 }
 
+// A subscription is one listen request of ours; end ends it.
+type subscription struct {
+	id  []byte
+	end context.CancelFunc
+}
+
 // listenOnce holds one subscription until it ends.
 func (o *Outbound) listenOnce(ctx context.Context, acknowledged, changed func()) error {
 	id := o.link.NextID()
-	_, err := o.round(ctx, id, mcp.SubscriptionsListen, []byte(`{"notifications":{"toolsListChanged":true}}`), nil, func(m *jsonrpc.Message) {
+	held, end := context.WithCancel(ctx)
+	defer end()
+	o.listening.Store(&subscription{id, end})
+	_, err := o.round(held, id, mcp.SubscriptionsListen, []byte(`{"notifications":{"toolsListChanged":true}}`), nil, func(m *jsonrpc.Message) {
 		switch m.Method {
 		case mcp.NoteAcknowledged:
 			acknowledged()
@@ -305,17 +393,6 @@ func (o *Outbound) listenOnce(ctx context.Context, acknowledged, changed func())
 		o.link.Cancel(id)
 	}
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Close ends the connection.

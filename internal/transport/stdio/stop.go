@@ -49,26 +49,21 @@ func (c *conn) stopTree() error {
 // awaitTree waits until the tree is gone, at longest until limit, and at longest for
 // orphans once the server itself is gone.
 func (c *conn) awaitTree(limit time.Time, orphans time.Duration) bool {
-	exited := c.exited
-	pause := 10 * time.Millisecond
-	for {
-		select {
-		case <-exited:
-			exited = nil
-			if t := time.Now().Add(orphans); t.Before(limit) {
-				limit = t
-			}
-		case <-time.After(pause):
-			pause = min(2*pause, 100*time.Millisecond)
-		}
-		if exited != nil && time.Now().Before(limit) {
-			continue // the server lives, no need to look
-		}
+	select {
+	case <-c.exited:
+	case <-time.After(time.Until(limit)):
+		return false
+	}
+	if t := time.Now().Add(orphans); t.Before(limit) {
+		limit = t
+	}
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		if c.tree.gone() {
 			return true
 		}
-		if !time.Now().Before(limit) {
+		if !time.Now().Add(pause).Before(limit) {
 			return false
 		}
+		time.Sleep(pause)
 	}
 }

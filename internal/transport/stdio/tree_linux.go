@@ -75,13 +75,15 @@ func (t *tree) gone() bool {
 func (t *tree) terminate() { t.signal(syscall.SIGTERM) }
 func (t *tree) kill()      { t.signal(syscall.SIGKILL) }
 
+// signal reaches the group first: at once, also those born a moment ago, and without a look
+// at /proc, which takes its time on a busy machine.
 func (t *tree) signal(sig syscall.Signal) {
-	living := t.living()
-	if t.group {
-		syscall.Kill(-t.leader, sig) // at once for all, also for those born since the look
+	group := t.group
+	if group {
+		syscall.Kill(-t.leader, sig)
 	}
-	for _, p := range living {
-		if !t.group || p.group != t.leader {
+	for _, p := range t.living() {
+		if !group || p.group != t.leader {
 			signalOne(p, sig)
 		}
 	}
