@@ -46,6 +46,7 @@ var imports = map[string][]string{
 	"internal/rawjson":         {},
 
 	"internal/transport/exchange":      {"internal/transport", "internal/jsonrpc"},
+	"internal/transport/pipe":          {"internal/transport", "internal/jsonrpc"},
 	"internal/transport/stdio":         {"internal/transport", "internal/jsonrpc"},
 	"internal/transport/streamable":    {"internal/transport", "internal/transport/exchange", "internal/jsonrpc"},
 	"internal/transport/sse":           {"internal/transport", "internal/transport/exchange", "internal/jsonrpc"},
@@ -68,6 +69,7 @@ var starters = []string{
 	"internal/transport/sse",   // the stream
 	"internal/transport/streamable",
 	"internal/transport/exchange",
+	"internal/transport/pipe", // the reader and the server in memory
 	"internal/gatetest",
 	"internal/transport/transporttest",
 }

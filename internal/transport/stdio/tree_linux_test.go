@@ -237,6 +237,10 @@ func TestMarks(t *testing.T) {
 			t.Errorf("marked(%q, %q) = %v", tc.value, tc.id, got)
 		}
 	}
+	t.Setenv(runMark, "outer")
+	if got := mark(runMark, "inner"); got != "MCP_GATEWAY_RUN=outer/inner" {
+		t.Errorf("within another gateway: %s", got)
+	}
 	stat := []byte("12 (a) b (c)) Z 7 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 555 0")
 	if p, ok := parseStat(stat); !ok || p.pid != 12 || p.parent != 7 || p.group != 8 || p.session != 9 || p.start != 555 || !p.dead {
 		t.Errorf("%+v, %v", p, ok)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,7 +60,15 @@ func startHelper(t *testing.T, mode, run string) *helper {
 		t.Fatal(err)
 	}
 	r.Close()
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); w.Close() })
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		w.Close()
+		tree, _ := running(run)
+		for _, p := range tree { // only after a failure
+			signalOne(p, syscall.SIGKILL)
+		}
+	})
 	return &helper{cmd, w, bufio.NewScanner(out)}
 }
 
@@ -86,6 +95,14 @@ func running(run string) (tree, dog []process) {
 	return tree, dog
 }
 
+func ignores(pid int, sig syscall.Signal) bool {
+	status := string(slurp(fmt.Sprintf("/proc/%d/status", pid), nil))
+	_, mask, _ := strings.Cut(status, "SigIgn:\t")
+	mask, _, _ = strings.Cut(mask, "\n")
+	bits, _ := strconv.ParseUint(mask, 16, 64)
+	return bits&(1<<(sig-1)) != 0
+}
+
 func TestWatchdogEndsWhatAKilledGatewayLeaves(t *testing.T) {
 	t.Parallel()
 	h := startHelper(t, "gateway", "run-killed")
@@ -95,6 +112,7 @@ func TestWatchdogEndsWhatAKilledGatewayLeaves(t *testing.T) {
 	if dog[0].session != dog[0].pid || len(slurp(fmt.Sprintf("/proc/%d/environ", dog[0].pid), nil)) > 0 {
 		t.Error("the watchdog is not on its own")
 	}
+	until(t, func() bool { return ignores(dog[0].pid, syscall.SIGTERM) })
 	syscall.Kill(dog[0].pid, syscall.SIGTERM) // as a terminal or a service manager may
 	syscall.Kill(dog[0].pid, syscall.SIGINT)
 	begin := time.Now()

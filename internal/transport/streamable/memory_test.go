@@ -56,11 +56,13 @@ func bubble(t *testing.T, h http.HandlerFunc, test func(t *testing.T, conn *Conn
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() {
+			_ = conn.Close()
+			pool.CloseIdleConnections()
+			_ = srv.Close()
+			<-served
+		}()
 		test(t, conn.(*Conn))
-		_ = conn.Close()
-		pool.CloseIdleConnections()
-		_ = srv.Close()
-		<-served
 	})
 }
 

@@ -1,0 +1,142 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mcpgateway/internal/catalog"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+type notes []string
+
+func (n *notes) Notify(_ context.Context, method string, params []byte) error {
+	*n = append(*n, method+" "+string(params))
+	return nil
+}
+
+func (n *notes) Ask(context.Context, string, []byte) ([]byte, error) { panic("nobody asks") }
+
+func call(name, arguments string) *mcp.Call {
+	raw := `{"name":"` + name + `"}`
+	if arguments != "" {
+		raw = `{"name":"` + name + `","arguments":` + arguments + `}`
+	}
+	return &mcp.Call{Method: mcp.ToolsCall, Name: name, From: &mcp.Caller{}, Back: &notes{}, Params: mcp.Params{Raw: []byte(raw)}}
+}
+
+func TestTools(t *testing.T) {
+	if got := fmt.Sprint(Names()); got != "[calculator echo]" || Find("nobody") != nil {
+		t.Errorf("demos %s", got)
+	}
+	want := map[string][]string{"calculator": {"add", "subtract", "multiply", "divide"}, "echo": {"ping", "echo", "slow", "fail"}}
+	for _, name := range Names() {
+		s := Find(name)
+		reply, err := s.Handle(t.Context(), &mcp.Call{Method: mcp.ToolsList, From: &mcp.Caller{}})
+		if err != nil || !json.Valid(reply.Result) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		tools := slices.Collect(rawjson.Elements(rawjson.Get(reply.Result, "tools")))
+		part := catalog.Prepare(name, "", tools, s, catalog.Bounds{ToolsPerServer: 99, ToolBytes: 1 << 16, CatalogBytes: 1 << 20})
+		var got []string
+		for _, e := range part.Entries {
+			got = append(got, e.Target.Origin)
+			if rawjson.Get(e.Definition, "description") == nil {
+				t.Errorf("%s has no description", e.Target.Canonical)
+			}
+		}
+		if !slices.Equal(got, want[name]) || part.Left != nil {
+			t.Errorf("%s lists %q, left %q", name, got, part.Left)
+		}
+		if print, changed := s.Tools(nil); print == "" || changed != nil {
+			t.Errorf("%s: %q", name, print)
+		}
+	}
+}
+
+func TestCalls(t *testing.T) {
+	const failed = `,"isError":true}`
+	text := func(s string) string { return `{"content":[{"type":"text","text":` + s + `}]` }
+	tests := []struct{ server, tool, arguments, want string }{
+		{"calculator", "add", `{"a":17,"b":25}`, text(`"42"`) + `,"structuredContent":{"result":42}}`},
+		{"calculator", "add", `{"b":0.2,"a":0.1}`, text(`"0.30000000000000004"`) + `,"structuredContent":{"result":0.30000000000000004}}`},
+		{"calculator", "subtract", `{"a":1,"b":3}`, text(`"-2"`) + `,"structuredContent":{"result":-2}}`},
+		{"calculator", "multiply", `{"a":1e200,"b":1e100}`, text(`"1e+300"`) + `,"structuredContent":{"result":1e+300}}`},
+		{"calculator", "divide", `{"a":1,"b":4}`, text(`"0.25"`) + `,"structuredContent":{"result":0.25}}`},
+		{"calculator", "divide", `{"a":1,"b":0}`, text(`"division by zero"`) + failed},
+		{"calculator", "multiply", `{"a":1e200,"b":1e200}`, text(`"the result is too large"`) + failed},
+		{"calculator", "add", `{"a":1}`, text(`"\"a\" and \"b\" must be numbers"`) + failed},
+		{"calculator", "add", `{"a":"1","b":2}`, text(`"\"a\" and \"b\" must be numbers"`) + failed},
+		{"calculator", "add", `{"a":1e400,"b":2}`, text(`"\"a\" and \"b\" must be numbers"`) + failed},
+		{"calculator", "add", ``, text(`"\"a\" and \"b\" must be numbers"`) + failed},
+		{"echo", "ping", ``, text(`"pong"`) + `}`},
+		{"echo", "echo", `{"text":"a\u0000\"😀"}`, text(`"a\u0000\"😀"`) + `}`},
+		{"echo", "echo", `{"text":7}`, text(`"\"text\" must be a string"`) + failed},
+		{"echo", "fail", ``, text(`"this tool always fails"`) + failed},
+		{"echo", "fail", `{"message":"mine"}`, text(`"mine"`) + failed},
+		{"echo", "slow", `{"steps":1001}`, text(`"\"steps\" must be 1 to 1000 and \"milliseconds\" 0 to 60000"`) + failed},
+		{"echo", "slow", `{"steps":2,"milliseconds":0}`, text(`"done after 2 steps"`) + `}`},
+	}
+	for _, tt := range tests {
+		reply, err := Find(tt.server).Handle(t.Context(), call(tt.tool, tt.arguments))
+		if err != nil || string(reply.Result) != tt.want || !json.Valid(reply.Result) {
+			t.Errorf("%s %s: %v %s, want %s", tt.tool, tt.arguments, err, reply.Result, tt.want)
+		}
+	}
+	var e *mcp.Error
+	if _, err := Find("echo").Handle(t.Context(), call("nothing", "")); !errors.As(err, &e) || e.Code != mcp.InvalidParams {
+		t.Error(err)
+	}
+}
+
+// TestSlow takes its time, tells each step under the caller's token, and stops when told.
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := call("slow", "")
+		c.Params.ProgressToken = []byte(`"p"`)
+		began := time.Now()
+		if _, err := Find("echo").Handle(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("it took %v", d)
+		}
+		got := *c.Back.(*notes)
+		if len(got) != 5 || got[4] != `notifications/progress {"progressToken":"p","progress":5,"total":5,"message":"step 5 of 5"}` {
+			t.Errorf("progress %q", got)
+		}
+		quiet := call("slow", `{"steps":3}`)
+		if _, err := Find("echo").Handle(t.Context(), quiet); err != nil || len(*quiet.Back.(*notes)) != 0 {
+			t.Errorf("%v, %q", err, *quiet.Back.(*notes))
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer stop()
+		began = time.Now()
+		if _, err := Find("echo").Handle(ctx, call("slow", `{"steps":1000}`)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 500*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// TestDemosAreSafeForMany: they hold no state.
+func TestDemosAreSafeForMany(t *testing.T) {
+	t.Run("calls", func(t *testing.T) {
+		for i := range 20 {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				reply, err := Find("calculator").Handle(t.Context(), call("add", fmt.Sprintf(`{"a":%d,"b":1}`, i)))
+				if err != nil || !strings.Contains(string(reply.Result), fmt.Sprintf(`{"result":%d}`, i+1)) {
+					t.Errorf("%v, %s", err, reply.Result)
+				}
+			})
+		}
+	})
+}

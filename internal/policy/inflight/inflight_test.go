@@ -1,0 +1,137 @@
+package inflight
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mcpgateway/internal/mcp"
+)
+
+func call(who string) *mcp.Call { return &mcp.Call{From: &mcp.Caller{Principal: who}} }
+
+func reasonOf(err error) string {
+	var e *mcp.Error
+	if !errors.As(err, &e) || e.Code != mcp.Overloaded {
+		return ""
+	}
+	return e.Reason
+}
+
+// held makes n calls of one caller that go on until release is closed.
+func held(t *testing.T, h mcp.Handler, who string, n int) <-chan error {
+	t.Helper()
+	out := make(chan error, n)
+	for range n {
+		go func() {
+			_, err := h.Handle(context.Background(), call(who))
+			out <- err
+		}()
+	}
+	synctest.Wait()
+	return out
+}
+
+func blocking(b *Bounds) (h mcp.Handler, release chan struct{}) {
+	release = make(chan struct{})
+	return b.Wrap(mcp.HandlerFunc(func(context.Context, *mcp.Call) (*mcp.Reply, error) { <-release; return &mcp.Reply{}, nil })), release
+}
+
+func TestBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, release := blocking(New(2, 5))
+		began := time.Now()
+		alice := held(t, h, "alice", 2)
+		if reason := reasonOf(<-held(t, h, "alice", 1)); reason != "too_many_calls" {
+			t.Errorf("a third call of alice: %q", reason)
+		}
+		bob := held(t, h, "bob", 2)
+		carol := held(t, h, "carol", 1)
+		if reason := reasonOf(<-held(t, h, "dora", 1)); reason != "overloaded" {
+			t.Errorf("a sixth call: %q", reason)
+		}
+		if time.Since(began) != 0 {
+			t.Error("a refusal waited")
+		}
+		close(release)
+		for _, out := range []<-chan error{alice, alice, bob, bob, carol} {
+			if err := <-out; err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := h.Handle(t.Context(), call("alice")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestLocalHasTheBoundOfAll: without authentication all are one.
+func TestLocalHasTheBoundOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, release := blocking(New(1, 3))
+		out := held(t, h, Local, 3)
+		if reason := reasonOf(<-held(t, h, Local, 1)); reason != "overloaded" {
+			t.Errorf("a fourth call: %q", reason)
+		}
+		close(release)
+		for range 3 {
+			if err := <-out; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(9, 9)
+		b.Wait(t.Context())
+		h, release := blocking(b)
+		out := held(t, h, "a", 3)
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		began := time.Now()
+		b.Wait(ctx)
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("waited %v with calls open", d)
+		}
+		done := make(chan struct{})
+		go func() { defer close(done); b.Wait(context.Background()) }()
+		synctest.Wait()
+		close(release)
+		<-done
+		for range 3 {
+			<-out
+		}
+	})
+}
+
+// TestPlacesAreGivenBack however a call ends.
+func TestPlacesAreGivenBack(t *testing.T) {
+	b := New(3, 10)
+	h := b.Wrap(mcp.HandlerFunc(func(ctx context.Context, _ *mcp.Call) (*mcp.Reply, error) {
+		switch rand.IntN(3) {
+		case 0:
+			return nil, errors.New("no")
+		case 1:
+			panic("a fault of a handler")
+		}
+		return &mcp.Reply{}, ctx.Err()
+	}))
+	var wg sync.WaitGroup
+	for i := range 500 {
+		wg.Go(func() {
+			defer func() { _ = recover() }()
+			_, _ = h.Handle(t.Context(), call(strconv.Itoa(i%7)))
+		})
+	}
+	wg.Wait()
+	if b.total != 0 || len(b.open) != 0 {
+		t.Errorf("%d in flight, by caller %v", b.total, b.open)
+	}
+}

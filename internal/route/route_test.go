@@ -1,0 +1,145 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"mcpgateway/internal/catalog"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+var bounds = catalog.Bounds{ToolsPerServer: 100, ToolBytes: 1 << 16, CatalogBytes: 1 << 20}
+
+func view(handler mcp.Handler, names ...string) *catalog.View {
+	var tools [][]byte
+	for _, n := range names {
+		tools = append(tools, append(rawjson.AppendText([]byte(`{"name":`), n), `,"inputSchema":{"type":"object"}}`...))
+	}
+	return catalog.Merge([]*catalog.Part{catalog.Prepare("s", "Use with care.", tools, handler, bounds)}, bounds)
+}
+
+// A waiting is a Listed that does something while it waits.
+type waiting struct {
+	waited, asked int
+	meanwhile     func()
+}
+
+func (w *waiting) WaitListed(context.Context) {
+	w.waited++
+	if w.meanwhile != nil {
+		w.meanwhile()
+	}
+}
+
+func (w *waiting) Asked() { w.asked++ }
+
+func named(name string) mcp.Handler {
+	return mcp.HandlerFunc(func(_ context.Context, c *mcp.Call) (*mcp.Reply, error) {
+		return &mcp.Reply{Result: []byte(name + " " + c.Target.Canonical + " " + c.Target.Origin)}, nil
+	})
+}
+
+func call(name string) *mcp.Call {
+	return &mcp.Call{Method: mcp.ToolsCall, Name: name, From: &mcp.Caller{}, Params: mcp.Params{Raw: []byte(`{}`)}}
+}
+
+func codeOf(err error) (mcp.Code, string) {
+	var e *mcp.Error
+	if !errors.As(err, &e) {
+		return -1, ""
+	}
+	return e.Code, e.Reason
+}
+
+func TestCallsGoToTheirServer(t *testing.T) {
+	c, w := catalog.New(), &waiting{}
+	c.Swap(view(named("h"), "t", "a.b"))
+	r := New(c, w, Dispatch)
+	for name, want := range map[string]string{"s.t": "h s.t t", "s.a.b": "h s.a.b a.b"} {
+		reply, err := r.Handle(t.Context(), call(name))
+		if err != nil || string(reply.Result) != want {
+			t.Errorf("%s: %v, %v", name, reply, err)
+		}
+	}
+	if w.waited != 0 {
+		t.Errorf("a known name waited %d times", w.waited)
+	}
+	for _, name := range []string{"t", "s.T", "S.t", "s.", "s", ".t", "s.t ", "s.a"} {
+		_, err := r.Handle(t.Context(), call(name))
+		if code, reason := codeOf(err); code != mcp.InvalidParams || reason != "unknown_tool" {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if code, _ := codeOf(second(r.Handle(t.Context(), call("")))); code != mcp.InvalidParams {
+		t.Error("a call without a name")
+	}
+	_, err := r.Handle(t.Context(), call(strings.Repeat("x", 1<<20)))
+	if err == nil || len(err.Error()) > 1000 {
+		t.Errorf("an error of %d bytes", len(err.Error()))
+	}
+	other := &mcp.Call{Method: "resources/list", From: &mcp.Caller{}}
+	if code, _ := codeOf(second(r.Handle(t.Context(), other))); code != mcp.UnknownMethod {
+		t.Error("another method")
+	}
+}
+
+func second(_ *mcp.Reply, err error) error { return err }
+
+// TestUnknownNameWaitsForItsServer: one that is still starting may have it.
+func TestUnknownNameWaitsForItsServer(t *testing.T) {
+	c := catalog.New()
+	w := &waiting{meanwhile: func() { c.Swap(view(named("h"), "late")) }}
+	if _, err := New(c, w, Dispatch).Handle(t.Context(), call("s.late")); err != nil || w.waited != 1 {
+		t.Errorf("%v, waited %d times", err, w.waited)
+	}
+}
+
+// TestListIsOneView: waited for, told of, and what was seen then even if the view is
+// replaced on the way.
+func TestListIsOneView(t *testing.T) {
+	c := catalog.New()
+	first := view(named("h"), "t")
+	w := &waiting{meanwhile: func() { c.Swap(first) }}
+	r := New(c, w, mcp.HandlerFunc(func(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
+		c.Swap(view(named("h"), "other"))
+		return Dispatch.Handle(ctx, call)
+	}))
+	reply, err := r.Handle(t.Context(), &mcp.Call{Method: mcp.ToolsList, From: &mcp.Caller{}, Params: mcp.Params{Raw: []byte(`{}`)}})
+	if err != nil || string(reply.Result) != string(first.ToolList()) || w.waited != 1 || w.asked != 1 {
+		t.Errorf("%v, %v, %+v", reply, err, w)
+	}
+}
+
+// TestForeignCursors: lists have one page, so none is ours.
+func TestForeignCursors(t *testing.T) {
+	r := New(catalog.New(), &waiting{}, Dispatch)
+	for _, params := range []string{`{"cursor":"x"}`, `{"cursor":""}`, `{"cursor":5}`} {
+		_, err := r.Handle(t.Context(), &mcp.Call{Method: mcp.ToolsList, From: &mcp.Caller{}, Params: mcp.Params{Raw: []byte(params)}})
+		if code, reason := codeOf(err); code != mcp.InvalidParams || reason != "cursor" {
+			t.Errorf("%s: %v", params, err)
+		}
+	}
+}
+
+func TestFeed(t *testing.T) {
+	c := catalog.New()
+	r := New(c, &waiting{}, Dispatch)
+	was, changed := r.Tools(&mcp.Caller{})
+	c.Swap(view(nil, "t"))
+	<-changed
+	now, changed := r.Tools(&mcp.Caller{})
+	if now == was {
+		t.Error("another list has the same fingerprint")
+	}
+	c.Swap(view(nil, "t"))
+	<-changed
+	if same, _ := r.Tools(&mcp.Caller{}); same != now {
+		t.Error("the same list has another fingerprint")
+	}
+	if got := r.Instructions(); !strings.Contains(got, "<server>.<tool>") || !strings.Contains(got, "# s\nUse with care.") {
+		t.Errorf("instructions %q", got)
+	}
+}
