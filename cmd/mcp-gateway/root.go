@@ -20,6 +20,7 @@ const stopTime = 30 * time.Second
 // options are what the flags set.
 type options struct {
 	config, transport, host, state string
+	names                          string
 	port                           int
 	verbose                        bool
 }
@@ -58,6 +59,7 @@ func flags(c *cobra.Command, o *options) {
 	f.StringVar(&o.transport, "transport", app.Stdio, "how clients reach the gateway: stdio, sse or streamable-http; either of the last two serves both, at /sse and /mcp")
 	httpFlags(c, o)
 	f.StringVar(&o.state, "state", "", "the folder for what must outlive the gateway, such as the management token (default ${XDG_STATE_HOME:-~/.local/state}/mcp-gateway)")
+	f.StringVar(&o.names, "names", "", "how tools are named where a client does not say: dotted (server.tool) or safe (server__tool, letters, digits, _ and - only, 48 at most); the default is the config's gateway.names, else dotted")
 	f.BoolVar(&o.verbose, "verbose", false, "tell about every call on stderr; arguments and results are never shown")
 }
 
@@ -75,6 +77,9 @@ func appOptions(c *cobra.Command, o options) (app.Options, error) {
 	default:
 		return app.Options{}, fmt.Errorf("--transport must be stdio, sse or streamable-http, not %q", o.transport)
 	}
+	if o.names != "" && o.names != "dotted" && o.names != "safe" {
+		return app.Options{}, fmt.Errorf("--names must be dotted or safe, not %q", o.names)
+	}
 	if o.port < 0 || o.port > 65535 {
 		return app.Options{}, fmt.Errorf("--port must be 0 to 65535, not %d", o.port)
 	}
@@ -87,7 +92,7 @@ func appOptions(c *cobra.Command, o options) (app.Options, error) {
 		return app.Options{}, fmt.Errorf("find our own binary: %w", err)
 	}
 	return app.Options{
-		Config: o.config, Transport: o.transport, Host: o.host, Port: o.port, HTTP: c.Flags().Changed("port"), StateDir: o.state, Version: version(),
+		Config: o.config, Transport: o.transport, Host: o.host, Port: o.port, HTTP: c.Flags().Changed("port"), Names: o.names, StateDir: o.state, Version: version(),
 		Executable: self, Watchdog: []string{"watchdog"}, LookupEnv: os.LookupEnv, Environ: os.Environ,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LogLevel: level,
 	}, nil

@@ -37,6 +37,7 @@ type Server struct {
 // name.
 type Tool struct {
 	Server, OriginName string
+	Dotted, Safe       string // the names that clients see
 	Definition         []byte
 }
 

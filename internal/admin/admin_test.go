@@ -393,11 +393,11 @@ func TestLists(t *testing.T) {
 		}
 	}
 	h.tools = []admin.Tool{
-		{Server: "a", OriginName: "t", Definition: []byte(`{"name":"a.t","x":{"z":1e400,"a":1.0},"inputSchema":{"type":"object"}}`)},
-		{Server: `q"`, OriginName: "ü\n", Definition: []byte(`{"originName":"forged","server":"forged","name":"q.x"}`)},
+		{Server: "a", OriginName: "t", Dotted: "a.t", Safe: "a__t", Definition: []byte(`{"name":"a.t","x":{"z":1e400,"a":1.0},"inputSchema":{"type":"object"}}`)},
+		{Server: `q"`, OriginName: "ü\n", Dotted: `d"`, Safe: "s", Definition: []byte(`{"originName":"forged","server":"forged","name":"q.x"}`)},
 	}
-	want := `{"tools":[{"name":"a.t","x":{"z":1e400,"a":1.0},"inputSchema":{"type":"object"},"server":"a","originName":"t"},` +
-		`{"originName":"ü\n","server":"q\"","name":"q.x"}]}` + "\n"
+	want := `{"tools":[{"name":"a.t","x":{"z":1e400,"a":1.0},"inputSchema":{"type":"object"},"server":"a","originName":"t","exposed":{"dotted":"a.t","safe":"a__t"}},` +
+		`{"originName":"ü\n","server":"q\"","name":"q.x","exposed":{"dotted":"d\"","safe":"s"}}]}` + "\n"
 	if w := send(top, "GET", "/tools", ""); !bytes.Equal(w.Body.Bytes(), []byte(want)) {
 		t.Errorf("%s\nwant\n%s", w.Body, want)
 	}

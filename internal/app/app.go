@@ -34,6 +34,7 @@ import (
 	"mcpgateway/internal/registry"
 	"mcpgateway/internal/route"
 	"mcpgateway/internal/session"
+	"mcpgateway/internal/transport"
 	"mcpgateway/internal/upstream"
 )
 
@@ -51,6 +52,7 @@ type Options struct {
 	Host      string
 	Port      int
 	HTTP      bool   // serve HTTP beside stdio
+	Names     string // "dotted" or "safe"; empty: as the config says
 	StateDir  string // empty: the usual place, found when it is needed
 	Version   string
 
@@ -153,19 +155,24 @@ func (a *App) build() {
 	observed := func(next mcp.Handler) mcp.Handler { return observe.New(a.log, next) }
 	router := route.New(a.catalog, a.registry, policy.Chain(route.Dispatch, observed, a.inflight.Wrap))
 
-	p := era.Params{Handler: router, Feed: router, Log: a.log, Identity: a.identity(router.Instructions)}
+	p := era.Params{Handler: router, Feed: router, Log: a.log, Presence: newPresence(a.o.Version, router, a.registry)}
 	a.store = session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle})
 	a.edges = listen.Edges{Stateful: stateful.NewInbound(p, a.store), Stateless: stateless.NewInbound(p)}
 	a.listener = listen.New(listen.Params{
 		Edges: a.edges, Store: a.store, Body: limits.RequestBody, Requests: limits.InFlight.All, Tokens: a.tokens(), Log: a.log, First: a.startServers,
+		Names: mcp.Scope{Safe: a.safeNames()}, Known: a.registry.Has,
 		Limits: jsonrpc.Limits{Limits: rawjson.Limits{Depth: limits.Depth, Tokens: limits.RequestTokens},
 			IDBytes: jsonrpc.ClientLimits.IDBytes, IDDigits: jsonrpc.ClientLimits.IDDigits},
 	})
 	a.guard = listen.Guard{Loopback: isLoopback(a.o.Host), Bind: a.o.Host, Hosts: a.cfg.Gateway.AllowedHosts, Origins: a.cfg.Gateway.AllowedOrigins}
 }
 
-func (a *App) identity(instructions func() string) era.Identity {
-	return era.Identity{Name: "mcp-gateway", Title: "MCP Gateway", Version: a.o.Version, Instructions: instructions}
+// safeNames tells whether clients that do not say get names of the safe style.
+func (a *App) safeNames() bool {
+	if a.o.Names != "" {
+		return a.o.Names == "safe"
+	}
+	return a.cfg.Gateway.Names == "safe"
 }
 
 func (a *App) tokens() []listen.Token {
@@ -180,13 +187,20 @@ func (a *App) tokens() []listen.Token {
 func (a *App) buildServer(def config.Server, publish func(*catalog.Part)) *upstream.Server {
 	limits := a.cfg.Gateway.Limits
 	log := a.log.With("server", def.Name)
-	dialer, stderr := kinds.Dialer(def, kinds.Params{RunID: a.run, MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version, Environ: a.o.Environ, Log: log})
+	shared := kinds.Params{RunID: a.run, MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version, Environ: a.o.Environ, Log: log}
+	dialer, stderr := kinds.Dialer(def, shared)
+	var older transport.Dialer
+	if def.Transport == config.StreamableHTTP && !def.TransportNamed && def.Protocol != config.Stateless {
+		def := def
+		def.Transport = config.SSE
+		older, _ = kinds.Dialer(def, shared)
+	}
 	protocol := def.Protocol
 	if def.Transport == config.SSE { // no stateless revision has this transport
 		protocol = upstream.Stateful
 	}
 	return upstream.New(upstream.Params{
-		Name: def.Name, Transport: def.Transport, Protocol: protocol, Dialer: dialer, Self: a.identity(nil),
+		Name: def.Name, Transport: def.Transport, Protocol: protocol, Dialer: dialer, Older: older, OlderTransport: config.SSE, Self: self(a.o.Version),
 		StartTimeout: def.StartTimeout, CallTimeout: def.CallTimeout, CallMax: limits.CallMax, InFlight: limits.InFlight.Server,
 		List:    era.ListBounds{Pages: limits.ListPages, Entries: limits.ToolsPerServer, Time: limits.ListTime},
 		Catalog: catalog.Bounds{ToolsPerServer: limits.ToolsPerServer, ToolBytes: limits.ToolBytes, CatalogBytes: limits.CatalogBytes},

@@ -16,6 +16,7 @@ import (
 	"mcpgateway/internal/era/stateless"
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/listen"
+	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/session"
 )
 
@@ -29,7 +30,7 @@ func Demo(ctx context.Context, name string, o Options) error {
 	log := NewLog(o.Stderr, o.LogLevel)
 	store := session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle})
 	defer store.Close()
-	p := era.Params{Handler: d, Feed: d, Log: log, Identity: era.Identity{Name: d.Name, Title: d.Title, Version: o.Version, Instructions: func() string { return d.Instructions }}}
+	p := era.Params{Handler: d, Feed: d, Log: log, Presence: demoPresence{d, era.Implementation(d.Name, d.Title, o.Version)}}
 	edges := listen.Edges{Stateful: stateful.NewInbound(p, store), Stateless: stateless.NewInbound(p)}
 	l := listen.New(listen.Params{Edges: edges, Store: store, Limits: jsonrpc.ClientLimits, Body: limits.RequestBody, Requests: limits.InFlight.All, Log: log, First: func() {}})
 	if o.Transport == Stdio {
@@ -66,3 +67,12 @@ func Token(o Options) (string, error) {
 	}
 	return admin.Token(dir)
 }
+
+// demoPresence shows a demo server as itself.
+type demoPresence struct {
+	d    *demo.Server
+	self []byte
+}
+
+func (p demoPresence) Self(mcp.Scope) []byte         { return p.self }
+func (p demoPresence) Instructions(mcp.Scope) string { return p.d.Instructions }

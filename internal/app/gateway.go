@@ -18,9 +18,9 @@ func (g gateway) Servers() []admin.Server {
 	for _, s := range g.a.registry.List() {
 		st := s.Status
 		out = append(out, admin.Server{
-			Name: s.Def.Name, Transport: s.Def.Transport, State: string(st.State), Reason: st.Reason,
+			Name: s.Def.Name, Transport: st.Transport, State: string(st.State), Reason: st.Reason,
 			Protocol: st.Info.Revision, ServerInfo: st.Info.ServerInfo, Tools: st.Tools, Since: st.Since.UTC(), Restarts: st.Restarts,
-			Source: s.Source, Partial: st.Partial, LeftOut: st.Left, Stderr: st.Stderr,
+			Source: s.Source, Partial: st.Partial, LeftOut: append(st.Left, g.a.catalog.View().Left(s.Def.Name)...), Stderr: st.Stderr,
 		})
 	}
 	return out
@@ -28,8 +28,10 @@ func (g gateway) Servers() []admin.Server {
 
 func (g gateway) Tools() []admin.Tool {
 	var out []admin.Tool
-	for _, e := range g.a.catalog.View().Tools() {
-		out = append(out, admin.Tool{Server: e.Target.Server, OriginName: e.Target.Origin, Definition: e.Definition})
+	view := g.a.catalog.View()
+	for i, e := range view.Tools() {
+		dotted, safe := view.Exposed(i)
+		out = append(out, admin.Tool{Server: e.Target.Server, OriginName: e.Target.Origin, Dotted: dotted, Safe: safe, Definition: e.Definition})
 	}
 	return out
 }

@@ -4,8 +4,6 @@
 package catalog
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -22,10 +20,13 @@ type Bounds struct {
 	CatalogBytes   int // of the encoded list
 }
 
-// An Entry is one tool as clients see it.
+// An Entry is one tool. What clients call it depends on the View.
 type Entry struct {
 	Target     mcp.Target
-	Definition []byte // raw, under its exposed name
+	Definition []byte // raw, under its canonical name
+
+	prefixed [styles]string // its names under its server's prefix, which only it has
+	bare     [styles]string // its names without; empty where its server has a prefix
 }
 
 // A Part is what one server contributes.
@@ -61,11 +62,27 @@ func Prepare(server, instructions string, tools [][]byte, handler mcp.Handler, b
 		known[name] = true
 		canonical := server + separator + name
 		p.Entries = append(p.Entries, Entry{
+			prefixed:   [styles]string{dotted(server, name, canonical), safe(server, name, canonical)},
 			Target:     mcp.Target{Server: server, Kind: "tool", Canonical: canonical, Origin: name, Definition: tool, Handler: handler},
 			Definition: rawjson.AppendEdited(nil, tool, rawjson.Edit{Key: "name", Value: rawjson.AppendText(nil, canonical)}),
 		})
 	}
 	return p
+}
+
+// Prefix puts another prefix before the names, which is one that no other server has, or
+// none at all. It may be called before the Part is merged.
+func (p *Part) Prefix(prefix string) {
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		name, canonical := e.Target.Origin, e.Target.Canonical
+		under := prefix
+		if prefix == "" { // where its bare name is taken it yields to the prefixed one
+			under = p.Server
+			e.bare = [styles]string{dotted("", name, canonical), safe("", name, canonical)}
+		}
+		e.prefixed = [styles]string{dotted(under, name, canonical), safe(under, name, canonical)}
+	}
 }
 
 // inspect reads a definition's name and says what keeps it from being shown.
@@ -97,78 +114,6 @@ func inspect(tool []byte, most int) (name, fault string) {
 func unprintable(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar
 }
-
-// A View is one consistent state of everything that clients see.
-type View struct {
-	list         []byte
-	fingerprint  string
-	entries      map[string]*Entry
-	order        []*Entry
-	instructions []Instruction
-	left         []string
-}
-
-// An Instruction is a server's own account of how to use it.
-type Instruction struct{ Server, Text string }
-
-// maxInstruction bounds what one server may say in the gateway's instructions.
-const maxInstruction = 4 << 10
-
-// Merge makes a View of parts, in their order.
-func Merge(parts []*Part, b Bounds) *View {
-	v := &View{entries: map[string]*Entry{}, list: []byte(`{"tools":[`)}
-	for _, p := range parts {
-		if p.Instructions != "" {
-			v.instructions = append(v.instructions, Instruction{p.Server, cut(p.Instructions, maxInstruction)})
-		}
-		for i := range p.Entries {
-			e := &p.Entries[i]
-			if len(v.list)+len(e.Definition) > b.CatalogBytes {
-				v.left = append(v.left, fmt.Sprintf("%s: the list of all tools reached its bound of %d bytes", e.Target.Canonical, b.CatalogBytes))
-				continue
-			}
-			if len(v.order) > 0 {
-				v.list = append(v.list, ',')
-			}
-			v.list = append(v.list, e.Definition...)
-			v.order = append(v.order, e)
-			v.entries[e.Target.Canonical] = e
-		}
-	}
-	v.list = append(v.list, "]}"...)
-	sum := sha256.Sum256(v.list)
-	v.fingerprint = hex.EncodeToString(sum[:])
-	return v
-}
-
-// cut shortens s to at most n bytes without splitting a character.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && s[n]&0xc0 == 0x80 {
-		n--
-	}
-	return s[:n]
-}
-
-// Tool finds a tool by an exposed name.
-func (v *View) Tool(name string) *Entry { return v.entries[name] }
-
-// Tools are all entries in the order of the list. The slice is not to be changed.
-func (v *View) Tools() []*Entry { return v.order }
-
-// ToolList is the encoded result of a tools/list. It is not to be changed.
-func (v *View) ToolList() []byte { return v.list }
-
-// Fingerprint is equal for views that list the same.
-func (v *View) Fingerprint() string { return v.fingerprint }
-
-// Instructions are those of the servers that gave any, in order.
-func (v *View) Instructions() []Instruction { return v.instructions }
-
-// Left tells what bounds kept out of the merged list.
-func (v *View) Left() []string { return v.left }
 
 // Catalog publishes the current View. Reading takes no lock.
 type Catalog struct {

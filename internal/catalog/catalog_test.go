@@ -48,7 +48,7 @@ func TestDefinitionsStayAsTheyAre(t *testing.T) {
 	if target.Server != "calc" || target.Origin != "add" || target.Canonical != "calc.add" || target.Kind != "tool" {
 		t.Errorf("%+v", target)
 	}
-	if got := string(Merge([]*Part{p}, wide).ToolList()); got != `{"tools":[`+want+`]}` {
+	if got := string(Merge([]*Part{p}, wide).ToolList(mcp.Scope{})); got != `{"tools":[`+want+`]}` {
 		t.Errorf("list %s", got)
 	}
 }
@@ -115,10 +115,10 @@ func TestBoundsOfLists(t *testing.T) {
 	}
 	b.CatalogBytes = 500
 	v := Merge([]*Part{p, Prepare("other", "", tools(plain("small")), nil, b)}, b)
-	if n := len(v.Tools()); n == 0 || n > 20 || len(v.Left()) != 21-n || len(v.ToolList()) > b.CatalogBytes+3 {
-		t.Errorf("%d tools, %d left, %d bytes", len(v.Tools()), len(v.Left()), len(v.ToolList()))
+	if n := len(v.Tools()); n == 0 || n > 20 || len(v.Left("s"))+len(v.Left("other")) != 21-n || len(v.ToolList(mcp.Scope{})) > b.CatalogBytes+3 {
+		t.Errorf("%d tools, %d left, %d bytes", len(v.Tools()), len(v.Left("s"))+len(v.Left("other")), len(v.ToolList(mcp.Scope{})))
 	}
-	if v.Tool("other.small") != nil {
+	if v.Tool(mcp.Scope{}, "other.small") != nil {
 		t.Error("what is not listed can be called")
 	}
 }
@@ -134,12 +134,12 @@ func TestOrder(t *testing.T) {
 	first := Merge(parts, wide)
 	for range 100 {
 		v := Merge(parts, wide)
-		if !slices.Equal(names(v), want) || !bytes.Equal(v.ToolList(), first.ToolList()) || v.Fingerprint() != first.Fingerprint() {
-			t.Fatalf("%q, %s", names(v), v.Fingerprint())
+		if !slices.Equal(names(v), want) || !bytes.Equal(v.ToolList(mcp.Scope{}), first.ToolList(mcp.Scope{})) || v.Fingerprint(mcp.Scope{}) != first.Fingerprint(mcp.Scope{}) {
+			t.Fatalf("%q, %s", names(v), v.Fingerprint(mcp.Scope{}))
 		}
 	}
-	if !json.Valid(first.ToolList()) {
-		t.Errorf("%s", first.ToolList())
+	if !json.Valid(first.ToolList(mcp.Scope{})) {
+		t.Errorf("%s", first.ToolList(mcp.Scope{}))
 	}
 	i := first.Instructions()
 	if len(i) != 2 || i[0] != (Instruction{"b", "second first"}) || i[1].Text != strings.Repeat("é", 2048) {
@@ -156,11 +156,11 @@ func TestFlappingServerLeavesOthersAlone(t *testing.T) {
 		with := Merge([]*Part{stay[0], flap, stay[1]}, wide)
 		again := Merge(stay, wide)
 		for _, name := range []string{"a.search", "c.search"} {
-			if !bytes.Equal(with.Tool(name).Definition, alone.Tool(name).Definition) {
+			if !bytes.Equal(with.Tool(mcp.Scope{}, name).Definition, alone.Tool(mcp.Scope{}, name).Definition) {
 				t.Fatalf("%s changed", name)
 			}
 		}
-		if again.Fingerprint() != alone.Fingerprint() || with.Fingerprint() == alone.Fingerprint() {
+		if again.Fingerprint(mcp.Scope{}) != alone.Fingerprint(mcp.Scope{}) || with.Fingerprint(mcp.Scope{}) == alone.Fingerprint(mcp.Scope{}) {
 			t.Fatal("the fingerprint does not follow the list")
 		}
 	}
@@ -189,7 +189,7 @@ func TestNamesAreInjective(t *testing.T) {
 			t.Fatalf("%d tools under %d names, want %d", len(v.Tools()), len(v.entries), want)
 		}
 		for _, e := range v.Tools() {
-			if v.Tool(e.Target.Canonical) != e || e.Target.Canonical != e.Target.Server+"."+e.Target.Origin {
+			if v.Tool(mcp.Scope{}, e.Target.Canonical) != e || e.Target.Canonical != e.Target.Server+"."+e.Target.Origin {
 				t.Fatalf("%+v", e.Target)
 			}
 			if name, _ := rawjson.Text(rawjson.Get(e.Definition, "name")); name != e.Target.Canonical {
@@ -203,8 +203,8 @@ func TestNamesAreInjective(t *testing.T) {
 func TestWatchSeesEachSwap(t *testing.T) {
 	c := New()
 	v, changed := c.Watch()
-	if string(v.ToolList()) != `{"tools":[]}` || v != c.View() {
-		t.Errorf("at first %s", v.ToolList())
+	if string(v.ToolList(mcp.Scope{})) != `{"tools":[]}` || v != c.View() {
+		t.Errorf("at first %s", v.ToolList(mcp.Scope{}))
 	}
 	select {
 	case <-changed:

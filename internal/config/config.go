@@ -1,10 +1,11 @@
-// Package config is the file format: it reads mcpServers and gateway from JSON with
-// comments and trailing commas, finds every problem in one pass and says of each
-// where it stands and what would be right.
+// Package config is the file format: it reads servers, as we and the known clients
+// write them, and the gateway's settings from JSON with comments and trailing commas,
+// finds every problem in one pass and says of each where it stands and what would be
+// right.
 //
-// It never starts, dials or looks up anything, never asks the process for its
-// environment (the caller supplies it), and never puts a variable's value or a
-// secret into a message.
+// It never starts, dials or looks up anything, reads no files but the config and the
+// env files that it names, never asks the process for its environment (the caller
+// supplies it), and never puts a variable's value or a secret into a message.
 package config
 
 import (
@@ -66,12 +67,16 @@ func read(path string) ([]byte, error) {
 // JSON gives exactly one, at its place. Relative paths in it (cwd, a command with a
 // separator) are taken from the folder of file.
 func Parse(file string, data []byte, env Env) (*Config, error) {
+	return parse(file, data, env, readEnvFile)
+}
+
+func parse(file string, data []byte, env Env, open func(string) ([]byte, error)) (*Config, error) {
 	d := newDocument(file, data)
 	root, ok := d.parse()
 	if !ok {
 		return nil, Problems(d.found())
 	}
-	r := &reader{doc: d, env: env, folder: folder(file)}
+	r := &reader{doc: d, env: env, folder: folder(file), open: open}
 	c := r.file(root)
 	if p := d.found(); len(p) > 0 {
 		return nil, Problems(p)
@@ -84,7 +89,8 @@ func Parse(file string, data []byte, env Env) (*Config, error) {
 // ParseServers reads the body of a request that adds servers. It is what a file is,
 // with three differences: only mcpServers may stand in it, with one server or more;
 // what a file is only warned of is a problem here, because whoever sent it can mend
-// it at once; and relative paths stay as they are. How many servers there may be is
+// it at once; and relative paths stay as they are. What other clients write into a
+// server is taken here as it is in a file, without a word. How many servers there may be is
 // for the caller to check, who knows how many there are already.
 func ParseServers(data []byte, env Env) ([]Server, []Problem) {
 	d := newDocument("body", data)
@@ -92,7 +98,7 @@ func ParseServers(data []byte, env Env) ([]Server, []Problem) {
 	if !ok {
 		return nil, d.found()
 	}
-	r := &reader{doc: d, env: env, body: true}
+	r := &reader{doc: d, env: env, body: true, open: readEnvFile}
 	c := r.file(root)
 	if p := d.found(); len(p) > 0 {
 		return nil, p
@@ -102,17 +108,14 @@ func ParseServers(data []byte, env Env) ([]Server, []Problem) {
 
 // reader holds what every part of a document is read with.
 type reader struct {
-	doc    *document
-	env    Env
-	folder string // absolute; empty: leave relative paths alone
-	body   bool   // a request's body, not a file
-}
-
-func (r *reader) lookup(name string) (string, bool) {
-	if r.env == nil {
-		return "", false
-	}
-	return r.env(name)
+	doc      *document
+	env      Env
+	folder   string // absolute; empty: leave relative paths alone
+	body     bool   // a request's body, not a file
+	open     func(path string) ([]byte, error)
+	envFiles map[string]envFile
+	noted    []*note
+	unknown  int // keys of servers that nobody knows
 }
 
 // doubt reports what works but is hardly meant.
@@ -139,47 +142,13 @@ func (r *reader) file(root node) *Config {
 			r.gateway(n, &c.Gateway)
 		}
 	}
-	misspelt := r.topLevel(o)
-	n, ok := o.get("mcpServers")
-	if !ok {
-		if !misspelt {
-			root.problem("%s", missingServers(o))
-		}
-		return c
+	blocks, misspelt := r.topLevel(o)
+	if len(blocks) == 0 && !misspelt {
+		root.problem("%s", missingServers(o))
 	}
-	c.Servers = r.servers(n, c.Gateway.Limits.Servers)
+	c.Servers = r.servers(blocks, c.Gateway.Limits.Servers)
+	r.tellNoted()
 	return c
-}
-
-// topLevel tolerates the keys of other programs whose files we are given. A key that
-// is all but one of ours is no such key: passing over a misspelt "gateway" would
-// leave out the tokens it sets. It reports whether mcpServers is misspelt.
-func (r *reader) topLevel(o object) (misspelt bool) {
-	known := []string{"mcpServers", "gateway"}
-	for _, m := range o.members {
-		near := closest(m.key, known)
-		switch {
-		case m.key == "mcpServers" || m.key == "gateway":
-		case near != "":
-			misspelt = misspelt || near == "mcpServers"
-			m.problemAt(m.keyAt, "is not a known key; did you mean %q?", near)
-		case r.body:
-			m.problemAt(m.keyAt, "is not a known key; only \"mcpServers\" stands here")
-		default:
-			m.warnAt(m.keyAt, "is not a known key and is ignored; known are \"mcpServers\" and \"gateway\"")
-		}
-	}
-	return misspelt
-}
-
-func missingServers(o object) string {
-	const say = "\"mcpServers\" is missing; write {\"mcpServers\": {\"NAME\": {\"command\": \"…\"}}}"
-	for _, other := range []string{"servers", "context_servers", "mcp"} {
-		if _, ok := o.get(other); ok {
-			return fmt.Sprintf("%s (here it is called %q)", say, other)
-		}
-	}
-	return say
 }
 
 // folder is where a file's relative paths begin. It is absolute, since a child with

@@ -197,11 +197,11 @@ func TestEnvironmentsFaultsStayWithTheirServer(t *testing.T) {
 	}
 }
 
-func TestForeignKeysAreWarnings(t *testing.T) {
+func TestUnknownKeysAreWarnings(t *testing.T) {
 	c, err := Parse("f.json", []byte(`{
-  "inputs": [{"id": "x"}],
+  "plugins": [{"id": "x"}],
   "mcpServers": {
-    "my server.1": {"command": "x", "disabled": true, "comand": "y", "alwaysAllow": [], "headers": {"A": "b"}},
+    "my server.1": {"command": "x", "retries": 3, "comand": "y", "alwaysAllow": [], "headers": {"A": "b"}, "autoAprove": []},
     "b": {"url": "http://h/", "args": [], "env": {}, "cwd": "${NOT_SET}"},
   },
 }`), nil)
@@ -209,12 +209,12 @@ func TestForeignKeysAreWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`f.json:2:3: inputs: is not a known key and is ignored; known are "mcpServers" and "gateway"`,
+		`f.json:2:3: plugins: is not a known key and is ignored; known are "mcpServers" and "gateway"`,
 		`f.json:4:5: mcpServers["my server.1"]: is called "my-server-1" here, because a server's name has letters, digits, _ and - only, begins with a letter or digit, and has at most 64 characters`,
-		`f.json:4:37: mcpServers["my server.1"].disabled: is not a known key and is ignored; write "enabled": false for "disabled": true`,
-		`f.json:4:55: mcpServers["my server.1"].comand: is not a known key and is ignored; did you mean "command"?`,
-		`f.json:4:70: mcpServers["my server.1"].alwaysAllow: is not a known key and is ignored; known are transport, type, command, args, env, inheritEnv, cwd, url, headers, enabled, startTimeout, callTimeout, protocol`,
-		`f.json:4:89: mcpServers["my server.1"].headers: has no effect on a stdio server; remove it`,
+		`f.json:4:37: mcpServers["my server.1"].retries: is not a known key and is ignored; known are transport, type, command, args, env, envFile, inheritEnv, cwd, url, headers, prefix, enabled, startTimeout, callTimeout, protocol`,
+		`f.json:4:51: mcpServers["my server.1"].comand: is not a known key and is ignored; did you mean "command"?`,
+		`f.json:4:85: mcpServers["my server.1"].headers: has no effect on a stdio server; remove it`,
+		`f.json:4:108: mcpServers["my server.1"].autoAprove: is not a known key and is ignored; did you mean "autoApprove"?`,
 		`f.json:5:54: mcpServers.b.cwd: has no effect on a streamable-http server; remove it`,
 	}
 	for i := range max(len(want), len(c.Warnings)) {
@@ -234,13 +234,16 @@ func TestBodyIsStricterThanFile(t *testing.T) {
 	}
 	for data, want := range map[string]string{
 		`{"mcpServers": {}}`: "body:1:16: mcpServers: is empty",
-		`{"mcpServers": {"a": {"command": "x"}}, "gateway": {}}`:         "body:1:41: gateway: does not belong here",
-		`{"mcpServers": {"a": {"command": "x"}}, "inputs": []}`:          "body:1:41: inputs: is not a known key",
-		`{"mcpServers": {"a b": {"command": "x"}}}`:                      `body:1:17: mcpServers["a b"]: a server's name has`,
-		`{"mcpServers": {"a": {"command": "x", "cmd": "y"}}}`:            `body:1:39: mcpServers.a.cmd: is not a known key; did you mean "command"?`,
-		`{"mcpServers": {"a": {"command": "x", "headers": {"A": "b"}}}}`: "body:1:39: mcpServers.a.headers: has no effect on a stdio server",
-		`{"servers": {"a": {"command": "x"}}}`:                           "body:1:1: \"mcpServers\" is missing",
-		`{"mcpservers": {"a": {"command": "x"}}}`:                        `body:1:2: mcpservers: is not a known key; did you mean "mcpServers"?`,
+		`{"mcpServers": {"a": {"command": "x"}}, "gateway": {}}`:                        "body:1:41: gateway: does not belong here",
+		`{"mcpServers": {"a": {"command": "x"}}, "inputs": []}`:                         "body:1:41: inputs: is not a known key",
+		`{"mcpServers": {"a b": {"command": "x"}}}`:                                     `body:1:17: mcpServers["a b"]: a server's name has`,
+		`{"mcpServers": {"a": {"command": "x", "timout": 1}}}`:                          `body:1:39: mcpServers.a.timout: is not a known key; did you mean "timeout"?`,
+		`{"mcpServers": {"a": {"command": "x", "prefix": "b"}, "b": {"command": "x"}}}`: `body:1:49: mcpServers.a.prefix: is the name of server "b"`,
+		`{"mcpServers": {"a": {"command": "x"}}, "servers": {}}`:                        "body:1:41: servers: is not a known key; only",
+		`{"mcpServers": {"a": {"command": "x", "cmd": "y"}}}`:                           `body:1:39: mcpServers.a.cmd: is not a known key; did you mean "command"?`,
+		`{"mcpServers": {"a": {"command": "x", "headers": {"A": "b"}}}}`:                "body:1:39: mcpServers.a.headers: has no effect on a stdio server",
+		`{"servers": {"a": {"command": "x"}}}`:                                          "body:1:1: \"mcpServers\" is missing",
+		`{"mcpservers": {"a": {"command": "x"}}}`:                                       `body:1:2: mcpservers: is not a known key; did you mean "mcpServers"?`,
 		`[]`: "body:1:1: must be an object",
 		`{"mcpServers": {"a": {"command": "x"}, "A": {"command": "x"}}}`:     `body:1:40: mcpServers.A: "a" and "A" would be one name, "a" (case does not count); rename one`,
 		`{"mcpServers": {"` + strings.Repeat("a", 65) + `": {"url": "x:"}}}`: "body:1:17: mcpServers.",
@@ -299,11 +302,23 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"mcpServers": {"a b": {"command": "${X:-$$}", "args": ["${Y}"], "env": {"A": "b"}}, "c": {"url": "http://h/"}}}`))
 	f.Add([]byte(`{"mcpServers": {}, "gateway": {"auth": {"tokens": [{"name": "a", "token": "${LONG}"}]}, "limits": {"depth": 1}}}`))
 	f.Add([]byte("{\"mcpServers\": {/*"))
-	e := env("X", "", "LONG", "0123456789abcdef")
+	for _, s := range samples {
+		data, err := os.ReadFile(filepath.Join("testdata/clients", s.file))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(`{"servers": {"a": {"command": {"path": "${env:X:-y}", "args": null}, "timeout": 1e400, "disabled": false}}, "mcp": {"servers": {"a": 1}}}`))
+	f.Add([]byte(`{"context_servers": {"z": {}, "y": {"httpUrl": "http://h/", "url": null, "prefix": "z"}, "x": {"command": "${/}x${input:}", "prefix": ""}}}`))
+	f.Add([]byte(`{"mcpServers": {"a": {"command": "x", "env": {"A": "1"}, "envFile": "A=2\nB='3\n4'\n export C = \"\\n\" # d"}}}`))
+	e := env("X", "", "LONG", "0123456789abcdef", "HOME", "/h")
+	// A file's name is its content, so that no file is read.
+	open := func(path string) ([]byte, error) { return []byte(strings.TrimPrefix(path, "/d/")), nil }
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := string(data)
-		a, err := Parse("/d/f.json", data, e)
-		b, again := Parse("/d/f.json", data, e)
+		a, err := parse("/d/f.json", data, e, open)
+		b, again := parse("/d/f.json", data, e, open)
 		if string(data) != before {
 			t.Fatal("the input was changed")
 		}
@@ -325,6 +340,9 @@ func FuzzParse(f *testing.F) {
 		for i, s := range a.Servers {
 			if !validName(s.Name) || s.Fingerprint() != b.Servers[i].Fingerprint() {
 				t.Fatalf("server %q", s.Name)
+			}
+			if strings.ContainsAny(s.Problem, "\r\n\x00") || s.Prefix != nil && *s.Prefix != "" && !validName(*s.Prefix) {
+				t.Fatalf("server %q: prefix %v, problem %q", s.Name, s.Prefix, s.Problem)
 			}
 		}
 	})

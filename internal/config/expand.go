@@ -2,8 +2,11 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // An expansion is a text after its variables were put in.
@@ -11,7 +14,12 @@ type expansion struct {
 	text    string
 	used    []string // variables whose values are in text
 	missing []string // variables that are not set and have no default
+	foreign []string // ${…} as written that only another program can fill, left out of text
 }
+
+// unsure reports that something is missing from the text, so that nothing can be said
+// of it.
+func (e expansion) unsure() bool { return len(e.missing)+len(e.foreign) > 0 }
 
 // A misuse is a ${ that is no variable, and its offset in the text.
 type misuse struct {
@@ -20,10 +28,11 @@ type misuse struct {
 }
 
 // expand puts variables in: ${NAME}, ${NAME:-default} (the default where NAME is not
-// set or empty), and $$ for a single $. Any other $ stays as it is, since no shell
-// reads the text: $HOME and $(id) are those characters. A value is never expanded
-// again, nor is a default.
-func expand(s string, lookup func(string) (string, bool)) (expansion, *misuse) {
+// set or empty), the same as ${env:NAME}, and $$ for a single $. A predefined name
+// goes before a variable of that name, which is still had by env:. Any other $ stays
+// as it is, since no shell reads the text: $HOME and $(id) are those characters. A
+// value is never expanded again, nor is a default.
+func expand(s string, env Env, predefined func(string) (string, bool)) (expansion, *misuse) {
 	var e expansion
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -32,11 +41,15 @@ func expand(s string, lookup func(string) (string, bool)) (expansion, *misuse) {
 			b.WriteByte('$')
 			i += 2
 		case strings.HasPrefix(s[i:], "${"):
-			name, fallback, n, message := variable(s[i:])
-			if message != "" {
+			v, n, message := variable(s[i:])
+			switch {
+			case message != "":
 				return expansion{}, &misuse{i, message}
+			case v.foreign:
+				e.foreign = appendNew(e.foreign, s[i:i+n])
+			default:
+				e.put(&b, v, env, predefined)
 			}
-			e.put(&b, name, fallback, lookup)
 			i += n
 		default:
 			b.WriteByte(s[i])
@@ -47,37 +60,129 @@ func expand(s string, lookup func(string) (string, bool)) (expansion, *misuse) {
 	return e, nil
 }
 
-func (e *expansion) put(b *strings.Builder, name string, fallback *string, lookup func(string) (string, bool)) {
-	value, set := lookup(name)
+func (e *expansion) put(b *strings.Builder, v placeholder, env Env, predefined func(string) (string, bool)) {
+	value, set := "", false
+	if predefined != nil && !v.env {
+		value, set = predefined(v.name)
+	}
+	if !set && env != nil {
+		value, set = env(v.name)
+	}
 	switch {
-	case fallback != nil && value == "":
-		b.WriteString(*fallback)
+	case v.fallback != nil && value == "":
+		b.WriteString(*v.fallback)
 	case !set:
-		e.missing = appendNew(e.missing, name)
+		e.missing = appendNew(e.missing, v.name)
 	default:
 		b.WriteString(value)
-		e.used = appendNew(e.used, name)
+		e.used = appendNew(e.used, v.name)
 	}
 }
 
-// variable reads the ${…} at the start of s and gives its length; fallback is nil
-// where none is written.
-func variable(s string) (name string, fallback *string, n int, message string) {
+// predefined are the names that editors know, as far as they mean something without
+// one. The folder of a project is the one its config lies in, or above it where the
+// config lies in the editor's own folder.
+func (r *reader) predefined(name string) (string, bool) {
+	workspace := r.folder
+	if base := filepath.Base(workspace); base == ".vscode" || base == ".cursor" {
+		workspace = filepath.Dir(workspace)
+	}
+	switch name {
+	case "userHome":
+		home := "HOME"
+		if runtime.GOOS == "windows" {
+			home = "USERPROFILE"
+		}
+		if r.env == nil {
+			return "", false
+		}
+		return r.env(home)
+	case "workspaceFolder":
+		return workspace, workspace != ""
+	case "workspaceFolderBasename":
+		return filepath.Base(workspace), workspace != ""
+	case "pathSeparator", "/":
+		return string(filepath.Separator), true
+	}
+	return "", false
+}
+
+// A placeholder is one ${…}.
+type placeholder struct {
+	name     string
+	env      bool    // written as ${env:…}
+	fallback *string // nil where none is written
+	foreign  bool    // ${prefix:…}, for another program to fill
+}
+
+// variable reads the ${…} at the start of s and gives its length.
+func variable(s string) (v placeholder, n int, message string) {
 	end := strings.IndexByte(s, '}')
 	if end < 0 {
-		return "", nil, 0, "${ is not closed; write ${NAME} or ${NAME:-default}, or $${ for the characters themselves"
+		return v, 0, "${ is not closed; write ${NAME} or ${NAME:-default}, or $${ for the characters themselves"
 	}
-	name, rest, has := strings.Cut(s[len("${"):end], ":-")
-	if has {
-		fallback = &rest
+	inside := s[len("${"):end]
+	n = end + 1
+	if foreign(inside) {
+		return placeholder{foreign: true}, n, ""
 	}
-	if !validVariable(name) {
-		return "", nil, 0, wrongVariable(name)
+	inside, v.env = strings.CutPrefix(inside, "env:")
+	name, rest, has := strings.Cut(inside, ":-")
+	if v.name = name; has {
+		v.fallback = &rest
+	}
+	plain := name
+	switch {
+	case v.env: // ProgramFiles(x86)
+		plain = strings.NewReplacer("(", "", ")", "").Replace(name)
+	case name == "/":
+		plain = "pathSeparator"
+	}
+	if !validVariable(plain) {
+		return v, 0, "between ${ and } stands a name of letters, digits and _, such as ${API_TOKEN} or ${API_TOKEN:-default}; write $${ for the characters themselves"
 	}
 	if strings.Contains(rest, "${") {
-		return "", nil, 0, fmt.Sprintf("the default of ${%s:-…} cannot hold another ${…}", shorten(name))
+		return v, 0, fmt.Sprintf("the default of ${%s:-…} cannot hold another ${…}", shorten(name))
 	}
-	return name, fallback, end + 1, ""
+	return v, n, ""
+}
+
+// foreign reports prefix:anything as editors have it: ${input:key}, ${command:pick},
+// ${config:a.b}. A shell's ${A:?…}, ${A:=…} and ${A:+…} are mistakes instead.
+func foreign(inside string) bool {
+	prefix, rest, ok := strings.Cut(inside, ":")
+	return ok && prefix != "env" && validVariable(prefix) && (rest == "" || !strings.ContainsRune("-?=+", rune(rest[0]))) &&
+		!strings.ContainsFunc(rest, unicode.IsControl) && !strings.Contains(rest, "${")
+}
+
+// notOurs says what to write for a ${prefix:…}.
+func notOurs(written string) string {
+	prefix, name, _ := strings.Cut(strings.Trim(written, "${}"), ":")
+	instead := suggestVariable(name)
+	if prefix == "input" {
+		return fmt.Sprintf("%s is a value that an editor asks for, which the gateway cannot; write ${%s} in its place and set that variable", shorten(written), instead)
+	}
+	return fmt.Sprintf("%s means nothing here; write its value in its place, or ${%s} and set that variable", shorten(written), instead)
+}
+
+// suggestVariable makes a variable's usual name of what an editor calls a value.
+func suggestVariable(name string) string {
+	var b strings.Builder
+	for _, c := range []byte(strings.ToUpper(name)) {
+		switch {
+		case isWord(c):
+			b.WriteByte(c)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "_"):
+			b.WriteByte('_')
+		}
+		if b.Len() == maxName {
+			break
+		}
+	}
+	if s := strings.TrimRight(b.String(), "_"); validVariable(s) {
+		return s
+	}
+	return "MY_VALUE"
 }
 
 // validVariable reports whether s is a name as every system accepts it.
@@ -91,13 +196,6 @@ func validVariable(s string) bool {
 		}
 	}
 	return true
-}
-
-func wrongVariable(name string) string {
-	if rest, ok := strings.CutPrefix(name, "env:"); ok && validVariable(rest) {
-		return fmt.Sprintf("write ${%s}, without \"env:\"", shorten(rest))
-	}
-	return "between ${ and } stands a name of letters, digits and _, such as ${API_TOKEN} or ${API_TOKEN:-default}; write $${ for the characters themselves"
 }
 
 func appendNew(list []string, s string) []string {

@@ -2,11 +2,9 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -14,20 +12,21 @@ import (
 
 // stdio reads what a program to start has.
 func (r *serverReader) stdio(s *Server) {
-	if n, ok := r.get("command"); ok {
-		if e, ok := r.expanded(n); ok && r.notEmpty(n, e, "the program to start") {
-			s.Command = r.located(n, e, hasSeparator(e.text))
-		}
+	args, hasArgs := r.get("args")
+	env, hasEnv := r.get("env")
+	if n, ok := r.get("command"); ok && n.isObject() {
+		r.commandObject(n, s, hasArgs && !args.blank(), hasEnv && !env.blank())
+	} else if ok {
+		r.program(n, s)
 	}
-	if n, ok := r.get("args"); ok {
-		for _, a := range n.list() {
-			if e, ok := r.expanded(a); ok {
-				s.Args = append(s.Args, e.text)
-			}
-		}
+	if hasArgs {
+		r.args(args, s)
 	}
-	if n, ok := r.get("env"); ok {
-		s.Env = r.variables(n)
+	if hasEnv {
+		s.Env = append(s.Env, r.variables(env)...)
+	}
+	if n, ok := r.get("envFile"); ok {
+		s.Env = under(s.Env, r.envFile(n))
 	}
 	if n, ok := r.get("inheritEnv"); ok {
 		for _, v := range n.list() {
@@ -43,6 +42,44 @@ func (r *serverReader) stdio(s *Server) {
 		if e, ok := r.expanded(n); ok && r.notEmpty(n, e, "a folder") {
 			s.Cwd = r.located(n, e, true)
 		}
+	}
+}
+
+func (r *serverReader) program(n node, s *Server) {
+	if e, ok := r.expanded(n); ok && r.notEmpty(n, e, "the program to start") {
+		s.Command = r.located(n, e, hasSeparator(e.text))
+	}
+}
+
+func (r *serverReader) args(n node, s *Server) {
+	for _, a := range n.list() {
+		if e, ok := r.expanded(a); ok {
+			s.Args = append(s.Args, e.text)
+		}
+	}
+}
+
+// commandObject reads a program as Zed writes it, {"path", "args", "env"}.
+func (r *serverReader) commandObject(n node, s *Server, args, env bool) {
+	o, _ := n.object()
+	known := []string{"path", "args", "env"}
+	for _, m := range o.members {
+		switch {
+		case m.key == "args" && args || m.key == "env" && env:
+			m.problemAt(m.keyAt, "stands beside the server's own %q; keep one of the two", m.key)
+		case m.key == "path":
+			r.program(m, s)
+		case m.isNull():
+		case m.key == "args":
+			r.args(m, s)
+		case m.key == "env":
+			s.Env = r.variables(m)
+		default:
+			r.doubt(m, m.keyAt, "is not a known key; %s", suggestion(m.key, known))
+		}
+	}
+	if _, ok := o.get("path"); !ok {
+		n.problem("needs \"path\", the program to start; or write \"command\": \"PROGRAM\"")
 	}
 }
 
@@ -69,10 +106,10 @@ func validEnvName(s string) bool { return s != "" && !strings.ContainsAny(s, "=\
 
 // http reads what a server that runs already has.
 func (r *serverReader) http(s *Server) {
-	if n, ok := r.get("url"); ok {
-		if e, ok := r.expanded(n); ok {
+	if r.hasURL {
+		if e, ok := r.expanded(r.url); ok {
 			if message := wrongURL(e.text); message != "" {
-				r.fault(n, e, message)
+				r.fault(r.url, e, message)
 			}
 			s.URL = e.text
 		}
@@ -111,13 +148,16 @@ func (r *serverReader) expanded(n node) (expansion, bool) {
 	if !ok {
 		return expansion{}, false
 	}
-	e, wrong := expand(s, r.lookup)
+	e, wrong := expand(s, r.env, r.predefined)
 	if wrong != nil {
 		n.misuse(wrong)
 		return expansion{}, false
 	}
 	for _, name := range e.missing {
 		r.missing = appendNew(r.missing, name)
+	}
+	for _, written := range e.foreign {
+		r.foreign = appendNew(r.foreign, written)
 	}
 	if strings.Contains(e.text, "\x00") {
 		r.fault(n, e, "must not hold a NUL character")
@@ -140,7 +180,7 @@ func (n node) misuse(wrong *misuse) {
 // of the value, and that it is missing is reported anyway.
 func (r *serverReader) fault(n node, e expansion, message string) {
 	switch {
-	case len(e.missing) > 0:
+	case e.unsure():
 	case len(e.used) > 0:
 		names := make([]string, len(e.used))
 		for i, name := range e.used {
@@ -178,61 +218,4 @@ func (r *serverReader) located(n node, e expansion, isPath bool) string {
 
 func hasSeparator(path string) bool {
 	return strings.Contains(path, "/") || runtime.GOOS == "windows" && strings.Contains(path, `\`)
-}
-
-// wrongURL says what a server's URL must be, or nothing if it is that.
-func wrongURL(s string) string {
-	u, err := url.Parse(s) // its error quotes the URL, which may hold a secret
-	switch {
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Opaque != "", u.Hostname() == "":
-		return "must be an absolute URL such as https://example.com/mcp or http://127.0.0.1:8000/mcp"
-	case u.User != nil:
-		return "must not hold a user name or password; send them with \"headers\", such as \"Authorization\""
-	case u.Fragment != "" || strings.Contains(s, "#"):
-		return "must not hold a fragment (#…); it is never sent"
-	}
-	if p := u.Port(); p != "" {
-		if port, err := strconv.Atoi(p); err != nil || port < 1 || port > 65535 {
-			return "must have a port between 1 and 65535"
-		}
-	}
-	return ""
-}
-
-// ownHeaders are for the transport to set: HTTP's framing and connection (RFC 9110
-// §7.6.1, RFC 9112 §6), the types it speaks, and 2025-11-25 basic/transports
-// "Resumability". Accept-Encoding is among them since answers are not decompressed.
-var ownHeaders = []string{
-	"host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "keep-alive",
-	"proxy-connection", "te", "trailer", "upgrade", "expect", "accept", "accept-encoding", "last-event-id",
-}
-
-func wrongHeader(folded string) string {
-	if !validToken(folded) {
-		return "must be the name of a header, such as Authorization or X-Api-Key"
-	}
-	if slices.Contains(ownHeaders, folded) || strings.HasPrefix(folded, "mcp-") {
-		return "is a header that the protocol sets; remove it"
-	}
-	return ""
-}
-
-// validToken reports whether s is a token, RFC 9110 §5.6.2.
-func validToken(s string) bool {
-	for i := range len(s) {
-		if !isAlnum(s[i]) && !strings.Contains("!#$%&'*+-.^_`|~", s[i:i+1]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// validHeaderValue is RFC 9110 §5.5: no controls but the tab.
-func validHeaderValue(s string) bool {
-	for _, c := range []byte(s) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }

@@ -23,9 +23,18 @@ type Gateway struct {
 	Admin Admin
 	// Auth is about MCP clients.
 	Auth Auth
+	// Names is the style of the names that clients see where they ask for none:
+	// "dotted" (default), as in files.read, or "safe", as in files__read.
+	Names string
 	// Limits are the bounds on what strangers and servers can make us hold.
 	Limits Limits
 }
+
+// Values of Gateway.Names.
+const (
+	NamesDotted = "dotted"
+	NamesSafe   = "safe"
+)
 
 // Values of Admin.Auth.
 const (
@@ -55,7 +64,7 @@ type Token struct {
 }
 
 func defaultGateway() Gateway {
-	return Gateway{Admin: Admin{Auth: AdminToken}, Limits: Defaults()}
+	return Gateway{Admin: Admin{Auth: AdminToken}, Names: NamesDotted, Limits: Defaults()}
 }
 
 func (r *reader) gateway(n node, g *Gateway) {
@@ -71,6 +80,11 @@ func (r *reader) gateway(n node, g *Gateway) {
 		}},
 		setting{"auth", func(n node) {
 			n.read(setting{"tokens", func(n node) { g.Auth.Tokens = r.tokens(n) }})
+		}},
+		setting{"names", func(n node) {
+			if s, ok := n.choice(NamesDotted, NamesSafe); ok {
+				g.Names = s
+			}
 		}},
 		setting{"limits", func(n node) { g.Limits.read(n) }},
 	)
@@ -195,10 +209,12 @@ func (r *reader) tokenValue(n node) Secret {
 	if !ok {
 		return ""
 	}
-	e, wrong := expand(s, r.lookup)
+	e, wrong := expand(s, r.env, r.predefined)
 	switch {
 	case wrong != nil:
 		n.misuse(wrong)
+	case len(e.foreign) > 0:
+		n.problem("%s", notOurs(e.foreign[0]))
 	case len(e.missing) > 0:
 		// A default would be a secret in the file, so none is suggested.
 		n.problem("%s", notSet(e.missing))

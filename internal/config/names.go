@@ -46,12 +46,12 @@ func slug(s string) string {
 
 // synonyms are what other programs call our keys.
 var synonyms = map[string]string{
-	"serverUrl": "url", "httpUrl": "url", "endpoint": "url", "uri": "url",
+	"endpoint": "url", "uri": "url", "server_url": "url",
 	"cmd": "command", "executable": "command", "arguments": "args",
 	"environment": "env", "envVars": "env", "workingDirectory": "cwd", "workdir": "cwd",
 	"httpHeaders": "headers", "http_headers": "headers", "requestHeaders": "headers",
-	"timeout": "callTimeout", "tool_timeout_sec": "callTimeout", "startup_timeout_sec": "startTimeout",
-	"transportType": "transport", "disabled": "enabled",
+	"requestTimeout": "callTimeout", "toolTimeout": "callTimeout", "startupTimeoutMs": "startTimeout",
+	"transportType": "transport", "env_file": "envFile", "dotenv": "envFile",
 }
 
 // closest is the known key that key is a slip of, or empty.
@@ -74,11 +74,7 @@ func closest(key string, known []string) string {
 
 // suggestion says what to write in place of an unknown key.
 func suggestion(key string, known []string) string {
-	near := closest(key, known)
-	switch {
-	case near == "enabled" && key == "disabled":
-		return `write "enabled": false for "disabled": true`
-	case near != "":
+	if near := closest(key, known); near != "" {
 		return "did you mean \"" + near + "\"?"
 	}
 	return "known are " + strings.Join(known, ", ")

@@ -9,11 +9,12 @@ import (
 )
 
 func TestExpand(t *testing.T) {
-	e := env("A", "1", "EMPTY", "", "NESTED", "${A}$$")
+	e := env("A", "1", "EMPTY", "", "NESTED", "${A}$$", "HOME", "/h")
 	for _, c := range []struct {
 		in, want string
 		missing  []string
 		wrong    string
+		foreign  []string
 	}{
 		{in: "", want: ""},
 		{in: "x${A}y${A}", want: "x1y1"},
@@ -29,11 +30,23 @@ func TestExpand(t *testing.T) {
 		{in: "${1A}", wrong: "a name of letters"},
 		{in: "${A-b}", wrong: "a name of letters"},
 		{in: "${A:?b}", wrong: "a name of letters"},
-		{in: "${env:A}", wrong: "write ${A}"},
-		{in: "${input:key}", wrong: "a name of letters"},
+		{in: "${A:=b}", wrong: "a name of letters"},
+		{in: "${A:+b}", wrong: "a name of letters"},
+		{in: "${env:A}|${env:NO:-d}|${env:P(x86):-e}", want: "1|d|e"},
+		{in: "${env:NO}", want: "", missing: []string{"NO"}},
+		{in: "${env:}", wrong: "a name of letters"},
+		{in: "${env:A b}", wrong: "a name of letters"},
+		{in: "${env:/}", wrong: "a name of letters"},
+		{in: "${userHome}${/}x", want: "/h/x"},
+		{in: "${workspaceFolder}${pathSeparator}${workspaceFolderBasename}", want: "/p/p"},
+		{in: "${env:workspaceFolder}", want: "", missing: []string{"workspaceFolder"}},
+		{in: "a${input:api-key}b${A}", want: "ab1", foreign: []string{"${input:api-key}"}},
+		{in: "${command:a.b}${config:x}${input:}", want: "", foreign: []string{"${command:a.b}", "${config:x}", "${input:}"}},
+		{in: "${input:a\nb}", wrong: "a name of letters"},
+		{in: "${input:a${A}}", wrong: "a name of letters"},
 		{in: "${A:-${B}}", wrong: "cannot hold another"},
 	} {
-		got, wrong := expand(c.in, e)
+		got, wrong := expand(c.in, e, (&reader{env: e, folder: "/p/.vscode"}).predefined)
 		switch {
 		case c.wrong != "":
 			if wrong == nil || !strings.Contains(wrong.message, c.wrong) || !strings.HasPrefix(c.in[wrong.at:], "${") {
@@ -41,8 +54,8 @@ func TestExpand(t *testing.T) {
 			}
 		case wrong != nil:
 			t.Errorf("%q: %+v", c.in, wrong)
-		case got.text != c.want || !slices.Equal(got.missing, c.missing):
-			t.Errorf("%q: got %q missing %v, want %q %v", c.in, got.text, got.missing, c.want, c.missing)
+		case got.text != c.want || !slices.Equal(got.missing, c.missing) || !slices.Equal(got.foreign, c.foreign):
+			t.Errorf("%q: got %+v, want %q %v %v", c.in, got, c.want, c.missing, c.foreign)
 		}
 	}
 }
@@ -51,7 +64,7 @@ func TestGateway(t *testing.T) {
 	c, err := Parse("f.json", []byte(`{"mcpServers": {}, "gateway": {
 		"allowedHosts": ["Gateway.Example.com", "[::1]", "10.0.0.1"],
 		"allowedOrigins": ["https://App.example.com:443", "http://localhost:3000", "vscode-webview://abc"],
-		"admin": {"auth": "none"},
+		"admin": {"auth": "none"}, "names": "safe",
 		"auth": {"tokens": [{"name": "a@b", "token": "${T}"}, {"token": "0123456789abcde=", "name": "c"}]},
 		"limits": {"depth": 7, "listGrace": 90, "sessions": {"idle": "1h"}, "inFlight": {"all": 2}},
 	}}`), env("T", "ABCDEFGHIJKLMNOP"))
@@ -62,6 +75,7 @@ func TestGateway(t *testing.T) {
 		AllowedHosts:   []string{"gateway.example.com", "::1", "10.0.0.1"},
 		AllowedOrigins: []string{"https://app.example.com", "http://localhost:3000", "vscode-webview://abc"},
 		Admin:          Admin{Auth: "none"},
+		Names:          "safe",
 		Auth:           Auth{Tokens: []Token{{"a@b", "ABCDEFGHIJKLMNOP"}, {"c", "0123456789abcde="}}},
 		Limits:         Defaults(),
 	}
@@ -73,7 +87,7 @@ func TestGateway(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", c.Gateway, want)
 	}
 	c, _ = Parse("f.json", []byte(`{"mcpServers": {}}`), nil)
-	if c.Gateway.Admin.Auth != "token" || c.Gateway.Limits != Defaults() {
+	if c.Gateway.Admin.Auth != "token" || c.Gateway.Names != "dotted" || c.Gateway.Limits != Defaults() {
 		t.Errorf("defaults: %+v", c.Gateway)
 	}
 }
@@ -110,6 +124,7 @@ func TestTokensProblems(t *testing.T) {
 	for tokens, want := range map[string]string{
 		`[{"name": "a", "token": ` + long + `}, {"name": "b", "token": ` + long + `}]`: `gateway.auth.tokens[1]: has the same token as "a"`,
 		`[{"name": "a", "token": "${NO}"}]`:                                            "gateway.auth.tokens[0].token: variable NO is not set",
+		`[{"name": "a", "token": "${input:t-k}"}]`:                                     "gateway.auth.tokens[0].token: ${input:t-k} is a value that an editor asks for, which the gateway cannot; write ${T_K}",
 		`[{"name": "a", "token": "${LINE}"}]`:                                          "gateway.auth.tokens[0].token: must hold letters",
 		`[{"name": "a", "token": ""}]`:                                                 "gateway.auth.tokens[0].token: must have at least 16 characters",
 		`[{"name": "", "token": ` + long + `}]`:                                        "gateway.auth.tokens[0].name: must have 1 to 64",
@@ -184,7 +199,7 @@ func TestSlug(t *testing.T) {
 func TestClosest(t *testing.T) {
 	for in, want := range map[string]string{
 		"comand": "command", "Command": "command", "ulr": "url", "URL": "url", "start_timeout": "startTimeout", "cmd": "command",
-		"heders": "headers", "timeout": "callTimeout", "alwaysAllow": "", "gallery": "", "": "", strings.Repeat("x", 9999): "",
+		"heders": "headers", "toolTimeout": "callTimeout", "alwaysAllow": "", "gallery": "", "": "", strings.Repeat("x", 9999): "",
 	} {
 		if got := closest(in, serverKeys); got != want {
 			t.Errorf("%.20q: %q, want %q", in, got, want)

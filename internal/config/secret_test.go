@@ -68,7 +68,7 @@ func TestFingerprintIsOfTheWholeDefinition(t *testing.T) {
 		strings.Replace(base, `${S}`, `3`, 1),
 		strings.Replace(base, `${S}`, `${NOT_SET}`, 1),
 		strings.Replace(base, `${S}`, `${NOT_SET:-}`, 1),
-		base + `, "cwd": "y"`, base + `, "enabled": false`, base + `, "protocol": "stateful"`,
+		base + `, "cwd": "y"`, base + `, "enabled": false`, base + `, "protocol": "stateful"`, base + `, "prefix": ""`, base + `, "prefix": "s"`,
 		base + `, "startTimeout": 1`, base + `, "callTimeout": 1`, base + `, "type": "stdio"`,
 		`"url": "http://h/"`, `"url": "http://h/", "type": "http"`, `"url": "http://h/", "type": "sse"`,
 		`"url": "http://h/", "headers": {"A": "1"}`, `"url": "http://h/", "headers": {"A": "2"}`,

@@ -28,16 +28,20 @@ const (
 	Stateless = "stateless" // it speaks 2026-07-28 or later
 )
 
-// A Server is one entry of mcpServers, with its variables put in. Printing it shows
+// A Server is one server of the file, with its variables put in. Printing it shows
 // its name and transport only: any other field may hold what came from a variable.
 type Server struct {
 	// Name is the entry's key; letters, digits, _ and -, at most 64.
 	Name string
+	// Prefix stands before the names of its tools in place of Name: another name of
+	// that form, or "" for bare names. Nil: Name.
+	Prefix *string
 	// Transport is "stdio", "sse" or "streamable-http". Left out it follows from
 	// command (stdio) or url (streamable-http).
 	Transport string
 	// TransportNamed: the file names the transport. Where it does not, a url may as
-	// well be one of the 2024-11-05 HTTP+SSE transport.
+	// well be one of the 2024-11-05 HTTP+SSE transport. "type": "http" among VS Code's
+	// servers leaves that open too, since it does so there.
 	TransportNamed bool
 
 	// Command is the program to start; no shell reads it. A relative path with a
@@ -45,7 +49,8 @@ type Server struct {
 	Command string
 	// Args are its arguments, each as it is.
 	Args []string
-	// Env are variables for the child, in the file's order.
+	// Env are variables for the child, each once: those of its envFile, then those of
+	// env, in the order of the files.
 	Env []Var
 	// InheritEnv names variables of our own that the child gets as well as Inherited.
 	InheritEnv []string
@@ -105,7 +110,11 @@ func (s Server) MarshalJSON() ([]byte, error) {
 // showing: whoever sees it can try guesses of a short secret.
 func (s Server) Fingerprint() string {
 	f := digest{sha256.New()}
-	f.texts(s.Name, s.Transport, fmt.Sprint(s.TransportNamed), s.Command, s.Cwd, s.URL, s.Protocol, s.Problem,
+	prefix := "-" // no valid one
+	if s.Prefix != nil {
+		prefix = *s.Prefix
+	}
+	f.texts(s.Name, prefix, s.Transport, fmt.Sprint(s.TransportNamed), s.Command, s.Cwd, s.URL, s.Protocol, s.Problem,
 		fmt.Sprint(s.Enabled), s.StartTimeout.String(), s.CallTimeout.String())
 	f.list(s.Args)
 	f.list(slices.Sorted(slices.Values(s.InheritEnv)))

@@ -15,57 +15,8 @@ const (
 )
 
 var serverKeys = []string{
-	"transport", "type", "command", "args", "env", "inheritEnv", "cwd", "url", "headers",
-	"enabled", "startTimeout", "callTimeout", "protocol",
-}
-
-// servers reads mcpServers.
-func (r *reader) servers(n node, most int) []Server {
-	o, ok := n.object()
-	if !ok {
-		return nil
-	}
-	if r.body && len(o.members) == 0 {
-		n.problem("is empty; name one server or more")
-	}
-	if !r.body && len(o.members) > most {
-		n.problemAt(o.members[most].keyAt, "holds %d servers, but gateway.limits.servers allows %d; remove some or raise it",
-			len(o.members), most)
-	}
-	var list []Server
-	names := make(map[string]node)
-	for _, m := range o.members {
-		s := r.server(m)
-		s.Name = r.name(m, names)
-		list = append(list, s)
-	}
-	return list
-}
-
-// name makes sure of a server's name. Tools bear it as a prefix, so that only few
-// characters will do; what a file brings from another program is made to fit.
-func (r *reader) name(m node, taken map[string]node) string {
-	name := m.key
-	if !validName(name) {
-		name = slug(m.key)
-		const rule = "a server's name has letters, digits, _ and - only, begins with a letter or digit, and has at most 64 characters"
-		switch {
-		case name == "":
-			m.problemAt(m.keyAt, "%s; choose another name", rule)
-			return m.key
-		case r.body:
-			m.problemAt(m.keyAt, "%s; write %q", rule, name)
-		default:
-			m.warnAt(m.keyAt, "is called %q here, because %s", name, rule)
-		}
-	}
-	folded := strings.ToLower(name)
-	if other, ok := taken[folded]; ok {
-		m.problemAt(m.keyAt, "%s and %s would be one name, %q (case does not count); rename one", quote(other.key), quote(m.key), folded)
-	} else {
-		taken[folded] = m
-	}
-	return name
+	"transport", "type", "command", "args", "env", "envFile", "inheritEnv", "cwd", "url", "headers",
+	"prefix", "enabled", "startTimeout", "callTimeout", "protocol",
 }
 
 // serverReader reads one server. What depends on a variable's value goes into faults,
@@ -74,18 +25,30 @@ func (r *reader) name(m node, taken map[string]node) string {
 type serverReader struct {
 	*reader
 	object
+	kind    string // of the block
+	url     node   // by whichever key; hasURL
+	hasURL  bool
 	missing []string
+	foreign []string
 	faults  []string
 }
 
-func (r *reader) server(n node) Server {
-	s := Server{Enabled: true, Protocol: Auto, CallTimeout: callTimeout}
+// get passes over null, which some programs write for what is not there.
+func (r *serverReader) get(key string) (node, bool) {
+	n, ok := r.object.get(key)
+	return n, ok && !n.isNull()
+}
+
+// server reads one entry of a block of that kind; prefix is where its Prefix stands.
+func (r *reader) server(n node, kind string) (s Server, prefix node) {
+	s = Server{Enabled: true, Protocol: Auto, CallTimeout: callTimeout}
 	o, ok := n.object()
 	if !ok {
-		return s
+		return s, prefix
 	}
-	sr := &serverReader{reader: r, object: o}
+	sr := &serverReader{reader: r, object: o, kind: kind}
 	sr.unknownKeys()
+	sr.address()
 	sr.transport(&s)
 	if s.Transport == Stdio || s.Transport == "" {
 		sr.stdio(&s)
@@ -95,6 +58,11 @@ func (r *reader) server(n node) Server {
 	}
 	sr.useless(s.Transport)
 	sr.common(&s)
+	sr.times(&s)
+	prefix = sr.prefix(&s)
+	for _, written := range sr.foreign {
+		sr.faults = append(sr.faults, notOurs(written))
+	}
 	if len(sr.missing) > 0 {
 		them := "it"
 		if len(sr.missing) > 1 {
@@ -103,18 +71,28 @@ func (r *reader) server(n node) Server {
 		sr.faults = append(sr.faults, fmt.Sprintf("%s; set %s or write ${%s:-default}", notSet(sr.missing), them, sr.missing[0]))
 	}
 	s.Problem = strings.Join(sr.faults, "; ")
-	return s
+	return s, prefix
 }
 
 func (r *serverReader) unknownKeys() {
 	for _, m := range r.members {
-		if !slices.Contains(serverKeys, m.key) {
-			ignored := " and is ignored"
-			if r.body {
-				ignored = ""
-			}
-			r.doubt(m, m.keyAt, "is not a known key%s; %s", ignored, suggestion(m.key, serverKeys))
+		if slices.Contains(serverKeys, m.key) || slices.Contains(foreignKeys, m.key) || r.note(m) {
+			continue
 		}
+		ignored := " and is ignored"
+		if r.body {
+			ignored = ""
+		}
+		known := serverKeys
+		if r.unknown++; r.unknown > maxProblems {
+			// Nobody reads it, and the search for near words takes its time.
+			r.doubt(m, m.keyAt, "is not a known key%s", ignored)
+			continue
+		}
+		if near := closest(m.key, allForeign); near != "" && closest(m.key, known) == "" {
+			known = []string{near}
+		}
+		r.doubt(m, m.keyAt, "is not a known key%s; %s", ignored, suggestion(m.key, known))
 	}
 }
 
@@ -122,9 +100,14 @@ func (r *serverReader) unknownKeys() {
 // which is then reported.
 func (r *serverReader) transport(s *Server) {
 	named, from, ok := r.named()
+	if named == "" && r.ofZed() {
+		s.Transport = Stdio
+		r.faults = append(r.faults, "it is an extension of Zed, which only Zed can start; write \"command\" and what to start, or \"enabled\": false")
+		return
+	}
 	t := r.settle(named, from)
 	if ok {
-		s.Transport, s.TransportNamed = t, named != ""
+		s.Transport, s.TransportNamed = t, named != "" && !r.leavesOpen(from)
 	}
 }
 
@@ -151,16 +134,41 @@ func (r *serverReader) named() (transport string, from node, ok bool) {
 	if !ok {
 		return "", node{}, false
 	}
+	// The one key that says both where and how.
+	if r.hasURL && r.url.key == "httpUrl" {
+		switch transport {
+		case "":
+			return StreamableHTTP, r.url, true
+		case SSE:
+			from.problem("says \"sse\", but \"httpUrl\" is for \"streamable-http\"; write \"url\" in its place")
+			return "", node{}, false
+		}
+	}
 	return transport, from, true
+}
+
+// leavesOpen reports VS Code's "http", which falls back to HTTP+SSE.
+func (r *serverReader) leavesOpen(from node) bool {
+	s, _ := from.text()
+	return r.kind == vsCode && from.key == "type" && s == "http"
+}
+
+// ofZed reports an entry for one of Zed's extensions, which has settings only.
+func (r *serverReader) ofZed() bool {
+	if _, command := r.get("command"); command || r.hasURL || r.kind != zed {
+		return false
+	}
+	n, ok := r.get("source")
+	return !ok || string(jsonOf(n)) != `"custom"`
 }
 
 // settle holds the transport named, if any, against command and url.
 func (r *serverReader) settle(named string, from node) string {
 	_, command := r.get("command")
-	url, hasURL := r.get("url")
+	hasURL := r.hasURL
 	switch {
 	case command && hasURL:
-		url.problemAt(url.keyAt, "stands beside \"command\"; keep \"command\" for a program to start (stdio) or \"url\" for a server that runs already")
+		r.url.problemAt(r.url.keyAt, "stands beside \"command\"; keep \"command\" for a program to start (stdio) or \"url\" for a server that runs already")
 	case !command && !hasURL:
 		r.problem("%s", r.nothingToReach(named))
 	case named == Stdio && hasURL:
@@ -185,7 +193,7 @@ func (r *serverReader) nothingToReach(named string) string {
 	case SSE, StreamableHTTP:
 		say = `needs "url", where the server is reached`
 	}
-	for _, m := range r.members {
+	for _, m := range r.members[:min(len(r.members), maxProblems)] {
 		near := closest(m.key, serverKeys)
 		if (near == "command" || near == "url") && !slices.Contains(serverKeys, m.key) {
 			say += fmt.Sprintf("; did you mean %q by %s?", near, quote(m.key))
@@ -220,7 +228,7 @@ func (r *serverReader) useless(transport string) {
 	case Stdio:
 		keys = []string{"headers"}
 	default:
-		keys = []string{"args", "env", "inheritEnv", "cwd"}
+		keys = []string{"args", "env", "envFile", "inheritEnv", "cwd"}
 	}
 	for _, key := range keys {
 		if n, ok := r.get(key); ok && !n.blank() {
@@ -238,6 +246,14 @@ func (r *serverReader) common(s *Server) {
 	if n, ok := r.get("enabled"); ok {
 		if b, ok := n.boolean(); ok {
 			s.Enabled = b
+		}
+	}
+	if n, ok := r.get("disabled"); ok {
+		if b, ok := n.boolean(); ok {
+			if _, both := r.get("enabled"); both && b == s.Enabled {
+				n.problem("says the opposite of \"enabled\"; keep one of the two")
+			}
+			s.Enabled = !b
 		}
 	}
 	if n, ok := r.get("startTimeout"); ok {

@@ -10,8 +10,12 @@ import (
 )
 
 // duration reads "30s" or a number of seconds into d, more than 0 and at most 24 h.
-func (n node) duration(d *time.Duration) {
-	v, ok := n.time()
+func (n node) duration(d *time.Duration) { n.durationIn(d, seconds) }
+
+// durationIn is duration for those whose numbers are of another unit; it turns one
+// into seconds.
+func (n node) durationIn(d *time.Duration, unit func(float64) float64) {
+	v, ok := n.time(unit)
 	switch {
 	case !ok:
 		n.problem("must be a time such as \"30s\" or \"10m\", or a number of seconds")
@@ -24,10 +28,24 @@ func (n node) duration(d *time.Duration) {
 	}
 }
 
-func (n node) time() (time.Duration, bool) {
+func seconds(f float64) float64 { return f }
+
+func milliseconds(f float64) float64 { return f / 1000 }
+
+// eitherUnit is for keys that hold seconds with some clients and milliseconds with
+// others: nobody waits a thousand seconds, and nobody less than one.
+func eitherUnit(f float64) float64 {
+	if f >= 1000 {
+		return milliseconds(f)
+	}
+	return f
+}
+
+func (n node) time(unit func(float64) float64) (time.Duration, bool) {
 	if s, ok := n.number(); ok {
 		// Out of range gives ±Inf, which is too much or too little all the same.
 		f, _ := strconv.ParseFloat(s, 64)
+		f = unit(f)
 		return time.Duration(math.Round(max(-1, min(f, 2*maxTime.Seconds())) * float64(time.Second))), true
 	}
 	l, ok := n.value.(hujson.Literal)
@@ -56,6 +74,16 @@ func (n node) count(to *int, most int) {
 	default:
 		*to = int(v)
 	}
+}
+
+func (n node) isNull() bool {
+	l, ok := n.value.(hujson.Literal)
+	return ok && l.Kind() == 'n'
+}
+
+func (n node) isObject() bool {
+	_, ok := n.value.(*hujson.Object)
+	return ok
 }
 
 // blank reports an empty text, list or object, or null.

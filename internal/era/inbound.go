@@ -23,6 +23,7 @@ type Incoming struct {
 	Message   *jsonrpc.Message
 	Header    func(name string) []string // nil off HTTP
 	Principal string
+	Scope     mcp.Scope        // of the endpoint it came to
 	Out       Outlet           // for what the client is told before the answer; never nil
 	Session   *session.Session // the pipe's, or the one that an HTTP request names; nil for none
 }
@@ -41,27 +42,30 @@ type Answer struct {
 	Dropped bool   // the call was cancelled: nothing may be said about it any more
 }
 
-// Identity is how the gateway presents itself on one endpoint.
-type Identity struct {
-	Name, Title, Version string
-	Instructions         func() string
+// Implementation is the raw Implementation object that names a program to its peers.
+func Implementation(name, title, version string) []byte {
+	dst := rawjson.AppendText([]byte(`{"name":`), name)
+	if title != "" {
+		dst = rawjson.AppendText(append(dst, `,"title":`...), title)
+	}
+	dst = rawjson.AppendText(append(dst, `,"version":`...), version)
+	return append(dst, '}')
 }
 
-// AppendImplementation appends the Implementation object of the identity.
-func (i Identity) AppendImplementation(dst []byte, titles bool) []byte {
-	dst = rawjson.AppendText(append(dst, `{"name":`...), i.Name)
-	if titles && i.Title != "" {
-		dst = rawjson.AppendText(append(dst, `,"title":`...), i.Title)
-	}
-	dst = rawjson.AppendText(append(dst, `,"version":`...), i.Version)
-	return append(dst, '}')
+// A Presence is how the gateway shows itself on its endpoints.
+type Presence interface {
+	// Self is the raw Implementation object. Each scope has a name of its own, since
+	// clients keep what they know of a server by it.
+	Self(s mcp.Scope) []byte
+	// Instructions are for the model that uses the endpoint; empty for none.
+	Instructions(s mcp.Scope) string
 }
 
 // Params are what both inbound eras are made of.
 type Params struct {
 	Handler  mcp.Handler
 	Feed     Feed
-	Identity Identity
+	Presence Presence
 	Log      *slog.Logger
 }
 
@@ -174,22 +178,29 @@ func (b *CallerBack) Close() {
 	b.mu.Unlock()
 }
 
-// Memo keeps the last outcome of a costly rewriting of a list, which is the same slice
-// until the catalog changes.
+// Memo keeps the outcomes of a costly rewriting of lists. A list is the same slice until the
+// catalog changes, and each scope has its own.
 type Memo struct {
-	mu  sync.Mutex
-	in  []byte // guarded by mu
-	out []byte // guarded by mu
+	mu   sync.Mutex
+	kept map[*byte][]byte // guarded by mu: by the first byte of the list
 }
+
+// maxMemo bounds what is kept, since old lists are never asked for again.
+const maxMemo = 16
 
 // Get gives f(in), computed once for as long as in stays the same slice.
 func (m *Memo) Get(in []byte, f func([]byte) []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.in) != len(in) || len(in) == 0 || &m.in[0] != &in[0] {
-		m.in, m.out = in, f(in)
+	if out := m.kept[&in[0]]; out != nil {
+		return out
 	}
-	return m.out
+	if m.kept == nil || len(m.kept) >= maxMemo {
+		m.kept = map[*byte][]byte{}
+	}
+	out := f(in)
+	m.kept[&in[0]] = out
+	return out
 }
 
 // IsList tells whether a result is a list that the gateway merged.

@@ -264,6 +264,13 @@ func IsServerState(err error) bool {
 	return false
 }
 
+// MayBeOlder tells whether an HTTP refusal is what a server of the HTTP+SSE transport gives
+// to a POST: a client error that is no state of the server.
+func MayBeOlder(err error) bool {
+	var status *transport.Status
+	return errors.As(err, &status) && status.Code >= 400 && status.Code < 500 && !IsServerState(err)
+}
+
 // Unavailable turns a transport's failure of a call whose own context lives into an error
 // of ours. What is for the log stays inside it.
 func Unavailable(server string, err error) error {

@@ -16,7 +16,7 @@ type Revision struct {
 	Stateless bool
 	Batches   bool // clients and servers may send JSON-RPC batches
 	Header    bool // MCP-Protocol-Version goes along on HTTP
-	Titles    bool // implementations and tools may carry a title
+	Titles    bool // an Implementation may bear a title
 }
 
 // Revisions is the one table of revisions, newest first.

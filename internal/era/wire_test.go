@@ -151,7 +151,7 @@ func (c *streamConn) Err() error                     { return nil }
 func (c *streamConn) OwnStream() bool                { return true }
 func (c *streamConn) Close() error                   { return nil }
 
-var self = era.Identity{Name: "gw", Version: "9"}
+var self = era.Implementation("gw", "", "9")
 
 // A kind is an era over a way of transport.
 type kind struct {

@@ -11,7 +11,6 @@ type item struct {
 	last   bool   // the answer: nothing follows for its request
 	status int    // HTTP status where the answer is plain JSON
 	die    bool   // break the connection after raw, which is sent as it is
-	bare   bool   // raw is sent as it is, without a frame
 }
 
 // An outbox is an unbounded queue of what goes out on one stream. Whoever pushes never

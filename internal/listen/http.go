@@ -46,13 +46,17 @@ func (l *Listener) serveMCP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	to, ok := l.scope(w, r)
+	if !ok {
+		return
+	}
 	switch r.Method {
 	case http.MethodPost:
-		l.post(w, r, who)
+		l.post(w, r, who, to)
 	case http.MethodGet:
-		l.get(w, r, who)
+		l.get(w, r, who, to)
 	case http.MethodDelete:
-		l.delete(w, r, who)
+		l.delete(w, r, who, to)
 	default:
 		w.Header().Set("Allow", "GET, POST, DELETE")
 		refuse(w, http.StatusMethodNotAllowed, "method", "this endpoint takes POST, GET and DELETE")
@@ -139,7 +143,7 @@ func accepts(r *http.Request, kinds ...string) bool {
 	return true
 }
 
-func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string) {
+func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string, to mcp.Scope) {
 	if !accepts(r, "application/json", "text/event-stream") {
 		refuse(w, http.StatusNotAcceptable, "accept", "the Accept header must list application/json and text/event-stream")
 		return
@@ -149,7 +153,7 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string) {
 		return
 	}
 	if era.IsBatch(body) {
-		l.postBatch(w, r, who, body)
+		l.postBatch(w, r, who, to, body)
 		return
 	}
 	m, err := jsonrpc.Parse(body, l.p.Limits)
@@ -158,7 +162,7 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string) {
 		writeAnswer(w, era.Refuse(bad, id))
 		return
 	}
-	in := &era.Incoming{Message: m, Principal: who, Header: r.Header.Values}
+	in := &era.Incoming{Message: m, Principal: who, Scope: to, Header: r.Header.Values}
 	if era.StatelessMessage(m, r.Header.Get(era.HeaderVersion)) {
 		l.p.First()
 		ctx, stop := context.WithCancel(r.Context()) // a client that closes the stream cancels
@@ -169,7 +173,7 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string) {
 		return
 	}
 	if m.Method != mcp.Initialize || m.Kind != jsonrpc.Request {
-		if in.Session, ok = l.session(w, r, who); !ok {
+		if in.Session, ok = l.session(w, r, who, to); !ok {
 			return
 		}
 	}
@@ -204,27 +208,27 @@ func (l *Listener) serveCall(in *era.Incoming) era.Answer {
 }
 
 // session finds the session that a request names.
-func (l *Listener) session(w http.ResponseWriter, r *http.Request, who string) (*session.Session, bool) {
+func (l *Listener) session(w http.ResponseWriter, r *http.Request, who string, to mcp.Scope) (*session.Session, bool) {
 	ids := r.Header.Values(era.HeaderSession)
 	if len(ids) != 1 {
 		refuse(w, http.StatusBadRequest, "session", "the Mcp-Session-Id header is missing; initialize opens a session")
 		return nil, false
 	}
 	s := l.p.Store.Find(ids[0], who)
-	if s == nil {
+	if s == nil || s.Scope != to { // a session belongs to the endpoint that it was opened on
 		refuse(w, http.StatusNotFound, "session", "no such session; initialize opens one")
 		return nil, false
 	}
 	return s, true
 }
 
-func (l *Listener) postBatch(w http.ResponseWriter, r *http.Request, who string, body []byte) {
+func (l *Listener) postBatch(w http.ResponseWriter, r *http.Request, who string, to mcp.Scope, body []byte) {
 	var s *session.Session
 	version := r.Header.Get(era.HeaderVersion)
 	stateful := version == "" || era.IsStateful(version) // others have no session, and no batches
 	if ids := r.Header.Values(era.HeaderSession); stateful && len(ids) > 0 {
 		var ok bool
-		if s, ok = l.session(w, r, who); !ok {
+		if s, ok = l.session(w, r, who, to); !ok {
 			return
 		}
 	}
@@ -242,7 +246,7 @@ func (l *Listener) postBatch(w http.ResponseWriter, r *http.Request, who string,
 			bad, id := era.FromParse(err)
 			return era.Refuse(bad, id).Body
 		}
-		in := &era.Incoming{Message: m, Principal: who, Header: r.Header.Values, Out: out, Session: s}
+		in := &era.Incoming{Message: m, Principal: who, Scope: to, Header: r.Header.Values, Out: out, Session: s}
 		if m.Kind != jsonrpc.Request {
 			return l.p.Edges.Stateful.Serve(r.Context(), in).Body
 		}
@@ -266,7 +270,7 @@ func writeAnswer(w http.ResponseWriter, a era.Answer) {
 }
 
 // get opens the stream for what belongs to no call.
-func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string) {
+func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string, to mcp.Scope) {
 	if len(r.Header.Values(era.HeaderSession)) == 0 {
 		w.Header().Set("Allow", "POST")
 		refuse(w, http.StatusMethodNotAllowed, "session", "GET needs a session; the stateless revisions have no GET stream")
@@ -276,7 +280,7 @@ func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string) {
 		refuse(w, http.StatusNotAcceptable, "accept", "the Accept header must list text/event-stream")
 		return
 	}
-	s, ok := l.session(w, r, who)
+	s, ok := l.session(w, r, who, to)
 	if !ok {
 		return
 	}
@@ -312,13 +316,13 @@ func (l *Listener) whileOpen(ctx context.Context) (context.Context, context.Canc
 }
 
 // delete ends a session.
-func (l *Listener) delete(w http.ResponseWriter, r *http.Request, who string) {
+func (l *Listener) delete(w http.ResponseWriter, r *http.Request, who string, to mcp.Scope) {
 	if len(r.Header.Values(era.HeaderSession)) == 0 {
 		w.Header().Set("Allow", "POST")
 		refuse(w, http.StatusMethodNotAllowed, "session", "DELETE needs a session")
 		return
 	}
-	s, ok := l.session(w, r, who)
+	s, ok := l.session(w, r, who, to)
 	if !ok {
 		return
 	}

@@ -39,6 +39,8 @@ type Params struct {
 	Body     int // bytes of one message from a client
 	Requests int // in flight on one pipe
 	Tokens   []Token
+	Names    mcp.Scope              // style of names where a client does not say
+	Known    func(name string) bool // tells the servers that have an endpoint of their own; nil for none
 	Log      *slog.Logger
 	// First is called before the first message that needs servers; it may be called again.
 	First func()
@@ -72,7 +74,32 @@ func (l *Listener) Close() { l.close() }
 func (l *Listener) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("/mcp", l.serveMCP)
 	mux.HandleFunc("/sse", l.serveSSE)
+	mux.HandleFunc("/servers/{name}/mcp", l.serveMCP)
+	mux.HandleFunc("/servers/{name}/sse", l.serveSSE)
 	mux.HandleFunc("/messages", l.serveMessages)
+}
+
+// scope is what the endpoint of a request shows.
+func (l *Listener) scope(w http.ResponseWriter, r *http.Request) (mcp.Scope, bool) {
+	if name := r.PathValue("name"); name != "" {
+		if l.p.Known == nil || !l.p.Known(name) {
+			refuse(w, http.StatusNotFound, "server", "no server has this name")
+			return mcp.Scope{}, false
+		}
+		return mcp.Scope{Server: name}, true
+	}
+	s := l.p.Names
+	switch r.URL.Query().Get("names") {
+	case "":
+	case "dotted":
+		s.Safe = false
+	case "safe":
+		s.Safe = true
+	default:
+		refuse(w, http.StatusBadRequest, "names", "names must be dotted or safe")
+		return mcp.Scope{}, false
+	}
+	return s, true
 }
 
 // needsServers tells whether a message is anything but a client's look at what we are:

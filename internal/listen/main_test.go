@@ -81,7 +81,7 @@ func newFront(t *testing.T, changes ...func(*setup)) *front {
 		return &mcp.Reply{Result: []byte(`{"content":[{"type":"text","text":"fine"}]}`)}, nil
 	})
 	p := era.Params{Handler: mcp.HandlerFunc(f.handle), Feed: f.feed, Log: log,
-		Identity: era.Identity{Name: "front", Title: "Front", Version: "1", Instructions: func() string { return "use it" }}}
+		Presence: presence{string(era.Implementation("front", "Front", "1")), "use it"}}
 	f.store = session.NewStore(s.Bounds)
 	f.edges = Edges{Stateful: stateful.NewInbound(p, f.store), Stateless: stateless.NewInbound(p)}
 	s.Params.Edges, s.Params.Store = f.edges, f.store
@@ -319,3 +319,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+type presence struct{ self, says string }
+
+func (p presence) Self(mcp.Scope) []byte         { return []byte(p.self) }
+func (p presence) Instructions(mcp.Scope) string { return p.says }

@@ -35,8 +35,9 @@ type pipe struct {
 }
 
 // newPipe makes a pipe; its session ends with ctx. edge picks the era's inbound.
-func (l *Listener) newPipe(ctx context.Context, principal string, out *queue, edge func(isStateless bool) era.Inbound) *pipe {
+func (l *Listener) newPipe(ctx context.Context, principal string, to mcp.Scope, out *queue, edge func(isStateless bool) era.Inbound) *pipe {
 	p := &pipe{l: l, edge: edge, session: session.New(ctx, principal), out: out}
+	p.session.Scope = to
 	p.wg.Go(func() { l.p.Edges.Stateful.Stream(p.session.Context(), p.session, out) })
 	return p
 }
@@ -109,7 +110,7 @@ func (p *pipe) message(raw []byte, answer func([]byte)) {
 		p.l.p.First()
 	}
 	inbound := p.edge(era.StatelessMessage(m, ""))
-	in := &era.Incoming{Message: m, Principal: p.session.Principal, Out: p.out, Session: p.session}
+	in := &era.Incoming{Message: m, Principal: p.session.Principal, Scope: p.session.Scope, Out: p.out, Session: p.session}
 	if m.Kind != jsonrpc.Request || m.Method == mcp.Initialize { // quick, and what follows builds on it
 		answer(inbound.Serve(p.session.Context(), in).Body)
 		return

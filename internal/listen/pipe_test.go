@@ -212,7 +212,7 @@ func TestPipeRequestsAreBounded(t *testing.T) {
 func TestAClosedPipeTakesNothing(t *testing.T) {
 	f := newFront(t)
 	out := newQueue(func([][]byte) error { return nil }, nil)
-	p := f.l.newPipe(context.Background(), "local", out, f.edges.of)
+	p := f.l.newPipe(context.Background(), "local", mcp.Scope{}, out, f.edges.of)
 	p.receive([]byte(hello("0", batches)))
 	p.close()
 	for _, body := range []string{request("1", mcp.ToolsList, ""), ask("2", mcp.ToolsList, ""), "[" + request("3", mcp.ToolsList, "") + "]"} {

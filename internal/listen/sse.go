@@ -14,6 +14,10 @@ func (l *Listener) serveSSE(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	to, ok := l.scope(w, r)
+	if !ok {
+		return
+	}
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", "GET")
 		refuse(w, http.StatusMethodNotAllowed, "method", "this endpoint takes GET; messages go to the one that its first event names")
@@ -31,7 +35,7 @@ func (l *Listener) serveSSE(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := l.whileOpen(r.Context())
 	defer stop()
 	out := newStream(w, stop)
-	p := l.newPipe(ctx, who, out.queue, func(bool) era.Inbound { return l.p.Edges.Stateful }) // no stateless revision has this transport
+	p := l.newPipe(ctx, who, to, out.queue, func(bool) era.Inbound { return l.p.Edges.Stateful }) // no stateless revision has this transport
 
 	l.mu.Lock()
 	l.pipes[p.session.ID] = p

@@ -29,7 +29,7 @@ func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) err
 		_, err := w.Write(buf)
 		return err
 	}, stop)
-	p := l.newPipe(ctx, "stdio", out, l.p.Edges.of)
+	p := l.newPipe(ctx, "stdio", l.p.Names, out, l.p.Edges.of)
 	defer out.close()
 	defer p.close()
 	lines := jsonrpc.NewLineReader(r, l.p.Body)

@@ -29,7 +29,15 @@ type Caller struct {
 	Principal    string // "local" without authentication, "stdio" on a pipe, else the token's name
 	Capabilities []byte // the client capabilities it declared, raw; nil for none
 	Session      string // id of its stateful session; empty for stateless callers
+	Scope        Scope  // which part of the house it came to
 	TakesRounds  bool   // it understands a reply that asks for another round
+}
+
+// A Scope is what one endpoint shows: every server or one, under names of one style. The
+// zero Scope shows all, dotted.
+type Scope struct {
+	Safe   bool   // names of letters, digits, _ and - only, 48 at most
+	Server string // this server alone, under its origin names; empty for all
 }
 
 // A Target is where route sends a call.

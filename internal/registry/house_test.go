@@ -48,7 +48,7 @@ func newHouse(t *testing.T) *house {
 
 func (h *house) build(def config.Server, publish func(*catalog.Part)) *upstream.Server {
 	return upstream.New(upstream.Params{
-		Name: def.Name, Transport: def.Transport, Protocol: upstream.Stateful, Self: era.Identity{Name: "gw", Version: "1"},
+		Name: def.Name, Transport: def.Transport, Protocol: upstream.Stateful, Self: era.Implementation("gw", "", "1"),
 		Dialer:       pipe.New(pipe.Params{Serve: func(ctx context.Context, r io.Reader, w io.Writer) error { return h.serve(ctx, def, r, w) }}),
 		StartTimeout: 30 * time.Second, CallTimeout: time.Minute, CallMax: time.Hour, InFlight: 10,
 		List: era.ListBounds{Pages: 10, Entries: 100, Time: 10 * time.Second}, Catalog: bounds, Grace: time.Minute,
@@ -126,7 +126,7 @@ func (h *house) states() string {
 
 // call calls a tool as route does: by the view.
 func (h *house) call(ctx context.Context, name string) error {
-	e := h.catalog.View().Tool(name)
+	e := h.catalog.View().Tool(mcp.Scope{}, name)
 	if e == nil {
 		return errors.New("no such tool")
 	}

@@ -194,13 +194,33 @@ func (r *Registry) Add(defs []config.Server) error {
 func conflicts(members []*member, defs []config.Server) []string {
 	var taken []string
 	for i, def := range defs {
-		same := func(name string) bool { return strings.EqualFold(name, def.Name) }
-		if slices.ContainsFunc(members, func(m *member) bool { return same(m.def.Name) }) ||
-			slices.ContainsFunc(defs[:i], func(d config.Server) bool { return same(d.Name) }) {
+		if slices.ContainsFunc(members, func(m *member) bool { return clash(m.def, def) }) ||
+			slices.ContainsFunc(defs[:i], func(d config.Server) bool { return clash(d, def) }) {
 			taken = append(taken, def.Name)
 		}
 	}
 	return taken
+}
+
+// clash tells whether two servers would share a name or a prefix.
+func clash(a, b config.Server) bool {
+	for _, x := range prefixes(a) {
+		for _, y := range prefixes(b) {
+			if strings.EqualFold(x, y) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// prefixes are what a server's tools may be named by: its own name always, since canonical
+// names are found too.
+func prefixes(def config.Server) []string {
+	if def.Prefix != nil && *def.Prefix != "" {
+		return []string{def.Name, *def.Prefix}
+	}
+	return []string{def.Name}
 }
 
 // Remove takes a server out at once, and returns when its calls are done and it has stopped,
@@ -268,6 +288,9 @@ func (r *Registry) member(def config.Server, source string) *member {
 func (r *Registry) publish(m *member, p *catalog.Part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if p != nil && m.def.Prefix != nil {
+		p.Prefix(*m.def.Prefix)
+	}
 	m.part = p
 	if !m.leaving {
 		r.merge()
@@ -345,6 +368,28 @@ func (r *Registry) WaitListed(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, left)
 	defer stop()
 	r.WaitTried(ctx)
+}
+
+// Has tells whether a server of this name is wanted and enabled.
+func (r *Registry) Has(name string) bool { return r.find(name) != nil }
+
+// ServerInfo is what a server said about itself; nil before it did.
+func (r *Registry) ServerInfo(name string) []byte {
+	if m := r.find(name); m != nil {
+		return m.server.Status().Info.ServerInfo
+	}
+	return nil
+}
+
+func (r *Registry) find(name string) *member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.members {
+		if m.def.Name == name && m.server != nil {
+			return m
+		}
+	}
+	return nil
 }
 
 // Asked tells every server that a client listed.

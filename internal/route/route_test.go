@@ -58,7 +58,7 @@ func TestCallsGoToTheirServer(t *testing.T) {
 	c, w := catalog.New(), &waiting{}
 	c.Swap(view(named("h"), "t", "a.b"))
 	r := New(c, w, Dispatch)
-	for name, want := range map[string]string{"s.t": "h s.t t", "s.a.b": "h s.a.b a.b"} {
+	for name, want := range map[string]string{"s.t": "h s.t t", "s.a.b": "h s.a.b a.b", "s__t": "h s.t t", "t": "h s.t t", "a.b": "h s.a.b a.b"} {
 		reply, err := r.Handle(t.Context(), call(name))
 		if err != nil || string(reply.Result) != want {
 			t.Errorf("%s: %v, %v", name, reply, err)
@@ -67,7 +67,7 @@ func TestCallsGoToTheirServer(t *testing.T) {
 	if w.waited != 0 {
 		t.Errorf("a known name waited %d times", w.waited)
 	}
-	for _, name := range []string{"t", "s.T", "S.t", "s.", "s", ".t", "s.t ", "s.a"} {
+	for _, name := range []string{"T", "s.T", "S.t", "s.", "s", ".t", "s.t ", "s.a"} {
 		_, err := r.Handle(t.Context(), call(name))
 		if code, reason := codeOf(err); code != mcp.InvalidParams || reason != "unknown_tool" {
 			t.Errorf("%q: %v", name, err)
@@ -108,7 +108,7 @@ func TestListIsOneView(t *testing.T) {
 		return Dispatch.Handle(ctx, call)
 	}))
 	reply, err := r.Handle(t.Context(), &mcp.Call{Method: mcp.ToolsList, From: &mcp.Caller{}, Params: mcp.Params{Raw: []byte(`{}`)}})
-	if err != nil || string(reply.Result) != string(first.ToolList()) || w.waited != 1 || w.asked != 1 {
+	if err != nil || string(reply.Result) != string(first.ToolList(mcp.Scope{})) || w.waited != 1 || w.asked != 1 {
 		t.Errorf("%v, %v, %+v", reply, err, w)
 	}
 }
@@ -139,7 +139,7 @@ func TestFeed(t *testing.T) {
 	if same, _ := r.Tools(&mcp.Caller{}); same != now {
 		t.Error("the same list has another fingerprint")
 	}
-	if got := r.Instructions(); !strings.Contains(got, "<server>.<tool>") || !strings.Contains(got, "# s\nUse with care.") {
+	if got := r.Instructions(mcp.Scope{}); !strings.Contains(got, "<server>.<tool>") || !strings.Contains(got, "# s\nUse with care.") {
 		t.Errorf("instructions %q", got)
 	}
 }

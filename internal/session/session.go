@@ -15,6 +15,7 @@ import (
 type Session struct {
 	ID        string
 	Principal string
+	Scope     mcp.Scope // of the endpoint that it was opened on; set before Open
 	Calls     *Calls
 
 	ctx    context.Context
@@ -46,7 +47,7 @@ func (s *Session) Open(revision string, capabilities []byte, seen string) bool {
 		return false
 	}
 	s.revision, s.seen = revision, seen
-	s.caller = &mcp.Caller{Principal: s.Principal, Capabilities: append([]byte(nil), capabilities...), Session: s.ID}
+	s.caller = &mcp.Caller{Principal: s.Principal, Capabilities: append([]byte(nil), capabilities...), Session: s.ID, Scope: s.Scope}
 	return true
 }
 

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"mcpgateway/internal/era"
@@ -25,15 +26,44 @@ const (
 	httpSilence = 10 * time.Second
 )
 
-// connect dials the server and finds out its era (2026-07-28, versioning, Backward
+// connect gives a connection to the server. Where the config does not say which of the two
+// HTTP transports it speaks, Streamable HTTP is tried first, and the older one where a server
+// of that one would have answered so (2025-11-25, transports, Backwards Compatibility).
+func (s *Server) connect(ctx context.Context) (era.Outbound, error) {
+	if s.p.Older == nil {
+		return s.reach(ctx, s.p.Dialer, s.p.Protocol)
+	}
+	if s.older {
+		ob, err := s.reach(ctx, s.p.Older, Stateful)
+		s.older = err == nil
+		return ob, err
+	}
+	first, stop := context.WithTimeout(ctx, s.p.StartTimeout*2/3)
+	ob, err := s.reach(first, s.p.Dialer, s.p.Protocol)
+	silent := first.Err() != nil && ctx.Err() == nil
+	stop()
+	if err == nil || !silent && !era.MayBeOlder(err) {
+		return ob, err
+	}
+	older, failed := s.reach(ctx, s.p.Older, Stateful)
+	if failed != nil {
+		return nil, fmt.Errorf("over Streamable HTTP: %w; over HTTP+SSE: %w", err, failed)
+	}
+	s.older = true
+	s.mu.Lock()
+	s.status.Transport = s.p.OlderTransport
+	s.mu.Unlock()
+	return older, nil
+}
+
+// reach dials the server and finds out its era (2026-07-28, versioning, Backward
 // Compatibility): by its pin, by what was found last time, or by the probe. Where what was
 // found last time fails, the next connect probes again.
-func (s *Server) connect(ctx context.Context) (era.Outbound, error) {
-	conn, err := s.p.Dialer.Dial(ctx)
+func (s *Server) reach(ctx context.Context, dialer transport.Dialer, mode string) (era.Outbound, error) {
+	conn, err := dialer.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	mode := s.p.Protocol
 	if mode == Auto && s.found != "" {
 		mode = s.found
 	}
@@ -44,7 +74,7 @@ func (s *Server) connect(ctx context.Context) (era.Outbound, error) {
 	case Stateless:
 		ob, err = outbound(stateless.Connect(ctx, conn, s.p.Self))
 	default:
-		ob, conn, err = s.probe(ctx, conn)
+		ob, conn, err = s.probe(ctx, dialer, conn)
 	}
 	if err != nil {
 		s.found = ""
@@ -78,7 +108,7 @@ type found struct {
 // initialize has not succeeded, for a package that is still being downloaded is silent too.
 // A server that ends on the unknown method, before or after it answered, is started again
 // without one. probe returns the connection to use or to close, which may be a new one.
-func (s *Server) probe(ctx context.Context, conn transport.Conn) (era.Outbound, transport.Conn, error) {
+func (s *Server) probe(ctx context.Context, dialer transport.Dialer, conn transport.Conn) (era.Outbound, transport.Conn, error) {
 	ctx, stop := context.WithCancel(ctx)
 	discovered := async(func() (era.Outbound, error) { return outbound(stateless.Connect(ctx, conn, s.p.Self)) })
 	defer func() { stop(); discovered.wait() }()
@@ -95,11 +125,11 @@ func (s *Server) probe(ctx context.Context, conn transport.Conn) (era.Outbound, 
 		case settles(ctx, f.err):
 			return nil, conn, f.err
 		case conn.Err() != nil:
-			return s.withoutProbe(ctx, conn)
+			return s.withoutProbe(ctx, dialer, conn)
 		}
 		ob, err := outbound(stateful.Connect(ctx, conn, s.p.Self))
 		if err != nil && conn.Err() != nil {
-			return s.withoutProbe(ctx, conn)
+			return s.withoutProbe(ctx, dialer, conn)
 		}
 		return ob, conn, err
 	case <-silence.C:
@@ -121,15 +151,15 @@ func (s *Server) probe(ctx context.Context, conn transport.Conn) (era.Outbound, 
 		}
 	}
 	if conn.Err() != nil {
-		return s.withoutProbe(ctx, conn)
+		return s.withoutProbe(ctx, dialer, conn)
 	}
 	return nil, conn, first
 }
 
 // withoutProbe starts a server again that ended while it was probed.
-func (s *Server) withoutProbe(ctx context.Context, ended transport.Conn) (era.Outbound, transport.Conn, error) {
+func (s *Server) withoutProbe(ctx context.Context, dialer transport.Dialer, ended transport.Conn) (era.Outbound, transport.Conn, error) {
 	_ = ended.Close()
-	conn, err := s.p.Dialer.Dial(ctx)
+	conn, err := dialer.Dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

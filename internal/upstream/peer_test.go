@@ -251,7 +251,7 @@ type rig struct {
 
 func params(d transport.Dialer) Params {
 	return Params{
-		Name: "s", Transport: "pipe", Protocol: Auto, Dialer: d, Self: era.Identity{Name: "gw", Version: "1"},
+		Name: "s", Transport: "pipe", Protocol: Auto, Dialer: d, Self: era.Implementation("gw", "", "1"),
 		StartTimeout: 30 * time.Second, CallTimeout: 10 * time.Minute, CallMax: time.Hour, InFlight: 64,
 		List:    era.ListBounds{Pages: 100, Entries: 2000, Time: 10 * time.Second},
 		Catalog: catalog.Bounds{ToolsPerServer: 2000, ToolBytes: 256 << 10, CatalogBytes: 32 << 20},

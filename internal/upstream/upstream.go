@@ -34,19 +34,22 @@ const (
 
 // Params are what a Server is made of.
 type Params struct {
-	Name         string
-	Transport    string // for people
-	Protocol     string // Auto, Stateful or Stateless
-	Dialer       transport.Dialer
-	Self         era.Identity // the gateway as servers see it
-	StartTimeout time.Duration
-	CallTimeout  time.Duration // without an answer or progress
-	CallMax      time.Duration // in all
-	InFlight     int
-	List         era.ListBounds
-	Catalog      catalog.Bounds
-	Grace        time.Duration   // how long the last list of a server that is down stays
-	Stderr       func() []string // last lines, for a server that has them; may be nil
+	Name      string
+	Transport string // for people
+	Protocol  string // Auto, Stateful or Stateless
+	Dialer    transport.Dialer
+	// Older is tried where Dialer's transport is not what the server speaks; nil for none.
+	Older          transport.Dialer
+	OlderTransport string
+	Self           []byte // our Implementation object, as servers see it
+	StartTimeout   time.Duration
+	CallTimeout    time.Duration // without an answer or progress
+	CallMax        time.Duration // in all
+	InFlight       int
+	List           era.ListBounds
+	Catalog        catalog.Bounds
+	Grace          time.Duration   // how long the last list of a server that is down stays
+	Stderr         func() []string // last lines, for a server that has them; may be nil
 	// Publish hands over what the server contributes; nil for nothing any more. It must
 	// not call back into the Server. It is called from one goroutine at a time.
 	Publish func(*catalog.Part)
@@ -57,6 +60,7 @@ type Params struct {
 type Server struct {
 	p     Params
 	found string // the era found last time; only Run's goroutine touches it
+	older bool   // it speaks the older transport; likewise
 
 	room    *semaphore.Weighted
 	suspect chan struct{} // holds one: a call failed, see whether the server is still there

@@ -117,22 +117,26 @@ func (b *Inbound) initialize(in *era.Incoming) era.Answer {
 		if s = b.store.New(in.Principal); s == nil {
 			return failure(m.ID, mcp.Errorf(mcp.Overloaded, "sessions", "too many sessions are open; end one or try again later"))
 		}
-		opened = s.ID
+		opened, s.Scope = s.ID, in.Scope
 	}
-	seen, _ := b.p.Feed.Tools(&mcp.Caller{Principal: in.Principal, Capabilities: capabilities})
+	seen, _ := b.p.Feed.Tools(&mcp.Caller{Principal: in.Principal, Capabilities: capabilities, Scope: s.Scope})
 	if !s.Open(revision.Date, capabilities, seen) {
 		return failure(m.ID, mcp.Errorf(mcp.InvalidRequest, "session", "initialize was already called here"))
 	}
-	answer := complete(m.ID, b.initializeResult(revision))
+	answer := complete(m.ID, b.initializeResult(revision, s.Scope))
 	answer.Session = opened
 	return answer
 }
 
-func (b *Inbound) initializeResult(r era.Revision) []byte {
+func (b *Inbound) initializeResult(r era.Revision, s mcp.Scope) []byte {
 	out := rawjson.AppendText([]byte(`{"protocolVersion":`), r.Date)
 	out = append(out, `,"capabilities":{"tools":{"listChanged":true}},"serverInfo":`...)
-	out = b.p.Identity.AppendImplementation(out, r.Titles)
-	if text := b.p.Identity.Instructions(); text != "" {
+	self := b.p.Presence.Self(s)
+	if !r.Titles {
+		self = rawjson.AppendEdited(nil, self, rawjson.Edit{Key: "title"})
+	}
+	out = append(out, self...)
+	if text := b.p.Presence.Instructions(s); text != "" {
 		out = rawjson.AppendText(append(out, `,"instructions":`...), text)
 	}
 	return append(out, '}')

@@ -61,7 +61,7 @@ func (o *told) times() []time.Duration {
 // edge makes an inbound with a handler, a ready session whose stream is open, and its feed.
 func edge(t *testing.T, handle mcp.HandlerFunc) (*Inbound, *session.Session, *view, *told) {
 	v := newView()
-	b := NewInbound(era.Params{Handler: handle, Feed: v, Identity: era.Identity{Name: "n", Version: "1", Instructions: func() string { return "" }}}, nil)
+	b := NewInbound(era.Params{Handler: handle, Feed: v, Presence: presence{`{"name":"n","version":"1"}`, ""}}, nil)
 	s := session.New(t.Context(), "local")
 	s.Open(era.Newest(false).Date, nil, "F0")
 	s.SetReady()
@@ -218,3 +218,8 @@ func TestResultsAreProjectedForTheTool(t *testing.T) {
 		t.Errorf("%s", got.Body)
 	}
 }
+
+type presence struct{ self, says string }
+
+func (p presence) Self(mcp.Scope) []byte         { return []byte(p.self) }
+func (p presence) Instructions(mcp.Scope) string { return p.says }

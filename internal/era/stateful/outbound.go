@@ -18,7 +18,7 @@ import (
 // Outbound speaks with a stateful server.
 type Outbound struct {
 	link era.Link
-	self era.Identity
+	self []byte
 	info era.Info
 
 	again    chan struct{} // holds one: whoever put it there may open a session
@@ -36,7 +36,7 @@ const (
 
 // Connect does the handshake of the stateful revisions (2025-11-25, lifecycle,
 // Initialization). The connection stays the caller's to close where it fails.
-func Connect(ctx context.Context, conn transport.Conn, self era.Identity) (*Outbound, error) {
+func Connect(ctx context.Context, conn transport.Conn, self []byte) (*Outbound, error) {
 	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateful}, self: self, room: make(chan struct{}, maxQuestions), again: make(chan struct{}, 1), reopened: make(chan struct{}, 1)}
 	if err := o.handshake(ctx); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (o *Outbound) handshake(ctx context.Context) error {
 	id := o.link.NextID()
 	params := rawjson.AppendText([]byte(`{"protocolVersion":`), era.Newest(false).Date)
 	params = append(params, `,"capabilities":{},"clientInfo":`...)
-	params = append(o.self.AppendImplementation(params, true), '}')
+	params = append(append(params, o.self...), '}')
 	m := transport.Message{ID: id, Body: jsonrpc.AppendRequest(nil, id, mcp.Initialize, params), Opens: true}
 	answer, err := o.link.Conn.Do(ctx, m, nil)
 	result, err := era.ReadAnswer(answer, err)

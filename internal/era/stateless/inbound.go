@@ -18,7 +18,6 @@ import (
 // Inbound answers stateless clients.
 type Inbound struct {
 	p         era.Params
-	self      []byte // our serverInfo
 	lists     era.Memo
 	listening atomic.Int64
 	closing   chan struct{}
@@ -27,7 +26,7 @@ type Inbound struct {
 
 // NewInbound makes the edge that faces stateless clients.
 func NewInbound(p era.Params) *Inbound {
-	return &Inbound{p: p, self: p.Identity.AppendImplementation(nil, true), closing: make(chan struct{})}
+	return &Inbound{p: p, closing: make(chan struct{})}
 }
 
 // Close ends every subscriptions/listen with its result.
@@ -55,10 +54,10 @@ func (b *Inbound) Serve(ctx context.Context, in *era.Incoming) era.Answer {
 	if refusal := checkRequest(in, c); refusal != nil {
 		return *refusal
 	}
-	c.From = &mcp.Caller{Principal: in.Principal, Capabilities: rawjson.Get(c.Params.Meta, mcp.MetaClientCaps), TakesRounds: true}
+	c.From = &mcp.Caller{Principal: in.Principal, Capabilities: rawjson.Get(c.Params.Meta, mcp.MetaClientCaps), TakesRounds: true, Scope: in.Scope}
 	switch m.Method {
 	case mcp.Discover:
-		return b.discover(m.ID)
+		return b.discover(m.ID, in.Scope)
 	case mcp.ToolsList, mcp.ToolsCall:
 		return b.call(ctx, in, c)
 	case mcp.SubscriptionsListen:
@@ -81,16 +80,16 @@ func (b *Inbound) call(ctx context.Context, in *era.Incoming, c *mcp.Call) era.A
 	}
 	if era.IsList(c.Method) {
 		result := b.lists.Get(reply.Result, func(r []byte) []byte {
-			return b.complete(nil, r, rawjson.Edit{Key: era.MemberTTL, Value: []byte("0")}, rawjson.Edit{Key: era.MemberScope, Value: []byte(`"private"`)})
+			return b.complete(in.Scope, r, rawjson.Edit{Key: era.MemberTTL, Value: []byte("0")}, rawjson.Edit{Key: era.MemberScope, Value: []byte(`"private"`)})
 		})
 		return ok(in.Message.ID, result)
 	}
-	return ok(in.Message.ID, b.complete(nil, reply.Result))
+	return ok(in.Message.ID, b.complete(in.Scope, reply.Result))
 }
 
-// complete appends a result with what every result of this era must bear: its type, and
+// complete is a result with what every result of this era must bear: its type, and
 // who answered (2026-07-28, basic, Per-response protocol fields).
-func (b *Inbound) complete(dst, result []byte, more ...rawjson.Edit) []byte {
+func (b *Inbound) complete(s mcp.Scope, result []byte, more ...rawjson.Edit) []byte {
 	edits := make([]rawjson.Edit, 0, 4)
 	if rawjson.Get(result, era.MemberType) == nil {
 		edits = append(edits, rawjson.Edit{Key: era.MemberType, Value: []byte(`"complete"`)})
@@ -98,20 +97,20 @@ func (b *Inbound) complete(dst, result []byte, more ...rawjson.Edit) []byte {
 	edits = append(edits, more...)
 	meta := rawjson.Get(result, "_meta")
 	if meta == nil || meta[0] == '{' {
-		own := era.CleanMeta(meta, rawjson.Edit{Key: mcp.MetaServerInfo, Value: b.self})
+		own := era.CleanMeta(meta, rawjson.Edit{Key: mcp.MetaServerInfo, Value: b.p.Presence.Self(s)})
 		edits = append(edits, rawjson.Edit{Key: "_meta", Value: own})
 	}
-	return rawjson.AppendEdited(dst, result, edits...)
+	return rawjson.AppendEdited(nil, result, edits...)
 }
 
-func (b *Inbound) discover(id []byte) era.Answer {
+func (b *Inbound) discover(id []byte, s mcp.Scope) era.Answer {
 	out := append([]byte(`{"resultType":"complete","supportedVersions":`), era.Dates()...)
 	out = append(out, `,"capabilities":{"tools":{"listChanged":true}}`...)
-	if text := b.p.Identity.Instructions(); text != "" {
+	if text := b.p.Presence.Instructions(s); text != "" {
 		out = rawjson.AppendText(append(out, `,"instructions":`...), text)
 	}
 	out = append(out, `,"ttlMs":0,"cacheScope":"private","_meta":{"`+mcp.MetaServerInfo+`":`...)
-	out = append(out, b.self...)
+	out = append(out, b.p.Presence.Self(s)...)
 	return ok(id, append(out, '}', '}'))
 }
 

@@ -77,7 +77,7 @@ func incoming(t *testing.T, method, params string, out era.Outlet) *era.Incoming
 }
 
 func inbound(h mcp.HandlerFunc, v *view) *Inbound {
-	return NewInbound(era.Params{Handler: h, Feed: v, Identity: era.Identity{Name: "n", Version: "1", Instructions: func() string { return "" }}})
+	return NewInbound(era.Params{Handler: h, Feed: v, Presence: presence{`{"name":"n","version":"1"}`, ""}})
 }
 
 func same(t *testing.T, got []string, want ...string) {
@@ -198,3 +198,8 @@ func TestAPipeNeedsNoHeaders(t *testing.T) {
 		t.Errorf("%d calls reached the house", hits)
 	}
 }
+
+type presence struct{ self, says string }
+
+func (p presence) Self(mcp.Scope) []byte         { return []byte(p.self) }
+func (p presence) Instructions(mcp.Scope) string { return p.says }

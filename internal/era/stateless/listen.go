@@ -76,6 +76,6 @@ func (b *Inbound) teardown(in *era.Incoming, meta []byte) era.Answer {
 		params := append(append([]byte(`{"requestId":`), in.Message.ID...), '}')
 		in.Out.Notify(jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params))
 	}
-	meta = rawjson.AppendEdited(nil, meta, rawjson.Edit{Key: mcp.MetaServerInfo, Value: b.self})
+	meta = rawjson.AppendEdited(nil, meta, rawjson.Edit{Key: mcp.MetaServerInfo, Value: b.p.Presence.Self(in.Scope)})
 	return ok(in.Message.ID, append(append([]byte(`{"resultType":"complete","_meta":`), meta...), '}'))
 }

@@ -35,9 +35,9 @@ var ErrNotStateless = errors.New("the server speaks no stateless revision")
 // Connect asks the server what it is (2026-07-28, discovery). The connection stays the
 // caller's to close where it fails. A refusal that is a state of the server, an HTTP
 // status, is passed as it is.
-func Connect(ctx context.Context, conn transport.Conn, self era.Identity) (*Outbound, error) {
+func Connect(ctx context.Context, conn transport.Conn, self []byte) (*Outbound, error) {
 	date := era.Newest(true).Date
-	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateless}, client: self.AppendImplementation(nil, true), version: rawjson.AppendText(nil, date)}
+	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateless}, client: self, version: rawjson.AppendText(nil, date)}
 	o.link.Header = []transport.Header{{Name: era.HeaderVersion, Value: date}}
 	result, err := o.round(ctx, o.link.NextID(), mcp.Discover, nil, nil, nil)
 	var remote *mcp.Remote
@@ -337,14 +337,12 @@ const (
 // server cannot be reached any more.
 func (o *Outbound) subscribe(ctx context.Context, changed func()) error {
 	wait, failures := minRelisten, 0
-	for first := true; ; first = false {
+	for {
 		began := time.Now()
 		acknowledged := false
 		err := o.listenOnce(ctx, func() {
 			acknowledged = true
-			if !first {
-				changed()
-			}
+			changed() // what changed between the last listing and now was told to nobody
 		}, changed)
 		if ctx.Err() != nil {
 			return ctx.Err()

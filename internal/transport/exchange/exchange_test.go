@@ -3,7 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
-	"fmt"
+
 	"io"
 	"net"
 	"net/http"
@@ -126,7 +126,7 @@ func TestHeaders(t *testing.T) {
 		{Name: "A", Value: "\x00"}:         false,
 	} {
 		if validHeader(h) != ok {
-			t.Error(fmt.Sprintf("%q: not %v", h, ok))
+			t.Errorf("%q: not %v", h, ok)
 		}
 	}
 }
