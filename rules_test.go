@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"internal/route":           {"internal/catalog", "internal/mcp"},
 	"internal/policy":          {"internal/mcp"},
 	"internal/policy/inflight": {"internal/policy", "internal/config", "internal/mcp"},
-	"internal/kinds":           {"internal/transport", "internal/transport/*", "internal/policy/*", "internal/config"},
+	"internal/kinds":           {"internal/transport", "internal/transport/*", "internal/policy/*", "internal/config", "internal/jsonrpc"},
 	"internal/transport":       {"internal/jsonrpc"},
 	"internal/session":         {"internal/mcp"},
 	"internal/catalog":         {"internal/mcp"},

@@ -30,7 +30,6 @@ import (
 	"mcpgateway/internal/observe"
 	"mcpgateway/internal/policy"
 	"mcpgateway/internal/policy/inflight"
-	"mcpgateway/internal/rawjson"
 	"mcpgateway/internal/registry"
 	"mcpgateway/internal/route"
 	"mcpgateway/internal/session"
@@ -161,10 +160,15 @@ func (a *App) build() {
 	a.listener = listen.New(listen.Params{
 		Edges: a.edges, Store: a.store, Body: limits.RequestBody, Requests: limits.InFlight.All, Tokens: a.tokens(), Log: a.log, First: a.startServers,
 		Names: mcp.Scope{Safe: a.safeNames()}, Known: a.registry.Has,
-		Limits: jsonrpc.Limits{Limits: rawjson.Limits{Depth: limits.Depth, Tokens: limits.RequestTokens},
-			IDBytes: jsonrpc.ClientLimits.IDBytes, IDDigits: jsonrpc.ClientLimits.IDDigits},
+		Limits: bounded(jsonrpc.ClientLimits, limits.Depth, limits.RequestTokens),
 	})
 	a.guard = listen.Guard{Loopback: isLoopback(a.o.Host), Bind: a.o.Host, Hosts: a.cfg.Gateway.AllowedHosts, Origins: a.cfg.Gateway.AllowedOrigins}
+}
+
+// bounded puts the config's bounds in place of the usual ones.
+func bounded(l jsonrpc.Limits, depth, tokens int) jsonrpc.Limits {
+	l.Depth, l.Tokens = depth, tokens
+	return l
 }
 
 // safeNames tells whether clients that do not say get names of the safe style.
@@ -187,7 +191,8 @@ func (a *App) tokens() []listen.Token {
 func (a *App) buildServer(def config.Server, publish func(*catalog.Part)) *upstream.Server {
 	limits := a.cfg.Gateway.Limits
 	log := a.log.With("server", def.Name)
-	shared := kinds.Params{RunID: a.run, MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version, Environ: a.o.Environ, Log: log}
+	shared := kinds.Params{RunID: a.run, MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version,
+		Limits: bounded(jsonrpc.ServerLimits, limits.Depth, limits.AnswerTokens), Environ: a.o.Environ, Log: log}
 	dialer, stderr := kinds.Dialer(def, shared)
 	var older transport.Dialer
 	if def.Transport == config.StreamableHTTP && !def.TransportNamed && def.Protocol != config.Stateless {

@@ -34,6 +34,7 @@ type Event struct {
 // answer, the end of the call's context, or the end of the stream. It starts no goroutine.
 type Duplex struct {
 	write   func(ctx context.Context, body []byte) error
+	limits  Limits
 	events  chan Event
 	skipped atomic.Int64
 	late    atomic.Int64
@@ -57,8 +58,11 @@ type outcome struct {
 // NewDuplex makes a Duplex that writes whole messages with write, which may be called
 // from many goroutines.
 func NewDuplex(write func(ctx context.Context, body []byte) error) *Duplex {
-	return &Duplex{write: write, calls: map[string]*waiter{}, events: make(chan Event, maxEvents+1)}
+	return &Duplex{write: write, limits: ServerLimits, calls: map[string]*waiter{}, events: make(chan Event, maxEvents+1)}
 }
+
+// Bound sets what Receive accepts, in place of ServerLimits. It is called before Receive is.
+func (d *Duplex) Bound(l Limits) { d.limits = l.ForServers() }
 
 // Do sends a request and waits for its answer. on gets what arrives for the call before
 // it, on the reader's goroutine; it may be nil.
@@ -101,7 +105,7 @@ func (d *Duplex) Receive(raw []byte) {
 		d.receiveBatch(trimmed)
 		return
 	}
-	m, err := Parse(raw, ServerLimits)
+	m, err := Parse(raw, d.limits)
 	if err != nil {
 		d.refuse(err)
 		return
@@ -110,7 +114,7 @@ func (d *Duplex) Receive(raw []byte) {
 }
 
 func (d *Duplex) receiveBatch(raw []byte) {
-	if rawjson.Check(raw, ServerLimits.Limits) != nil {
+	if rawjson.Check(raw, d.limits.Limits) != nil {
 		d.skipped.Add(1)
 		return
 	}
@@ -120,7 +124,7 @@ func (d *Duplex) receiveBatch(raw []byte) {
 			d.skipped.Add(1)
 			return
 		}
-		if m, err := Parse(one, ServerLimits); err != nil {
+		if m, err := Parse(one, d.limits); err != nil {
 			d.refuse(err)
 		} else {
 			d.route(m)

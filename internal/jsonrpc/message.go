@@ -47,6 +47,14 @@ var (
 	ServerLimits = Limits{Limits: rawjson.Limits{Depth: 256, Tokens: 4_000_000, LoneSurrogates: true}, IDBytes: 256, IDDigits: 20}
 )
 
+// ForServers are the limits where they say anything, else ServerLimits.
+func (l Limits) ForServers() Limits {
+	if l == (Limits{}) {
+		return ServerLimits
+	}
+	return l
+}
+
 // A ParseError says why bytes are no message we accept. ID is the message's id where it
 // could be read and is one we accept. Reason is a word for programs.
 type ParseError struct {

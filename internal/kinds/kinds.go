@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"mcpgateway/internal/config"
+	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/transport"
 	"mcpgateway/internal/transport/sse"
 	"mcpgateway/internal/transport/stdio"
@@ -18,6 +19,7 @@ import (
 type Params struct {
 	RunID      string // marks every process of ours
 	MaxMessage int    // bytes of one line, event or answer
+	Limits     jsonrpc.Limits
 	UserAgent  string
 	Environ    func() []string // our own environment
 	Log        *slog.Logger
@@ -32,12 +34,12 @@ func Dialer(def config.Server, p Params) (d transport.Dialer, stderr func() []st
 	switch def.Transport {
 	case config.Stdio:
 		d := stdio.New(stdio.Params{Command: def.Command, Args: def.Args, Env: def.Environ(p.Environ), Dir: def.Cwd,
-			RunID: p.RunID, MaxLine: p.MaxMessage, Log: p.Log})
+			RunID: p.RunID, MaxLine: p.MaxMessage, Limits: p.Limits, Log: p.Log})
 		return d, d.Stderr
 	case config.SSE:
-		return sse.New(sse.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, UserAgent: p.UserAgent, Log: p.Log}), nil
+		return sse.New(sse.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, Limits: p.Limits, UserAgent: p.UserAgent, Log: p.Log}), nil
 	case config.StreamableHTTP:
-		return streamable.New(streamable.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, UserAgent: p.UserAgent, Log: p.Log}), nil
+		return streamable.New(streamable.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, Limits: p.Limits, UserAgent: p.UserAgent, Log: p.Log}), nil
 	}
 	return broken(fmt.Sprintf("transport %q is not known", def.Transport)), nil
 }

@@ -34,6 +34,7 @@ type Params struct {
 	Header    []transport.Header // the configuration's, on every request
 	Client    *http.Client       // nil: a pool of its own
 	MaxAnswer int                // bytes of an event; zero: DefaultMaxAnswer
+	Limits    jsonrpc.Limits     // of a message; zero: jsonrpc.ServerLimits
 	Log       *slog.Logger       // nil: none
 	UserAgent string
 }
@@ -77,6 +78,7 @@ func (d *Dialer) Dial(ctx context.Context) (transport.Conn, error) {
 	}
 	c := &Conn{client: d.client, link: link, log: d.params.Log}
 	c.duplex = jsonrpc.NewDuplex(c.post)
+	c.duplex.Bound(d.params.Limits)
 	events := jsonrpc.NewEventReader(x.Body, d.params.MaxAnswer)
 	if c.endpoint, err = endpoint(events, x, to); err == nil && !x.Detach() {
 		err = ctx.Err()

@@ -21,12 +21,13 @@ const DefaultMaxLine = 16 << 20
 
 // Params say what to start and how.
 type Params struct {
-	Command string   // a name to find on the PATH in Env, or a path; relative ones start at Dir
-	Args    []string // given to the command as they stand; there is no shell
-	Env     []string // the complete environment as KEY=VALUE; nothing of ours is added but two marks
-	Dir     string   // working directory; empty means ours
-	RunID   string   // unique per gateway process, without "/"; the child gets it as MCP_GATEWAY_RUN
-	MaxLine int      // bytes of one line; zero means DefaultMaxLine
+	Command string         // a name to find on the PATH in Env, or a path; relative ones start at Dir
+	Args    []string       // given to the command as they stand; there is no shell
+	Env     []string       // the complete environment as KEY=VALUE; nothing of ours is added but two marks
+	Dir     string         // working directory; empty means ours
+	RunID   string         // unique per gateway process, without "/"; the child gets it as MCP_GATEWAY_RUN
+	MaxLine int            // bytes of one line; zero means DefaultMaxLine
+	Limits  jsonrpc.Limits // of a message; zero: jsonrpc.ServerLimits
 
 	Log *slog.Logger // already says which server; nil discards
 
@@ -87,6 +88,7 @@ func (d *Dialer) Dial(ctx context.Context) (transport.Conn, error) {
 	}
 	c.tree = newTree(cmd.Process, instance, c.exited)
 	c.duplex = jsonrpc.NewDuplex(c.write)
+	c.duplex.Bound(d.p.Limits)
 	d.p.Log.DebugContext(ctx, "process started", "pid", cmd.Process.Pid)
 	go c.run() // Close waits for it
 	return c, nil

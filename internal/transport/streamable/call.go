@@ -191,7 +191,7 @@ func (l *call) resume(ctx context.Context) (*jsonrpc.Message, error) {
 
 // take gives the call what belongs to it. An error ends the call.
 func (l *call) take(raw []byte) (answer *jsonrpc.Message, err error) {
-	for m, err := range messages(raw) {
+	for m, err := range messages(raw, l.conn.limits) {
 		switch {
 		case err != nil:
 			if err := l.broken(err); err != nil {

@@ -99,7 +99,7 @@ func (c *Conn) receive(x *exchange.Exchange, at *cursor) (some bool) {
 }
 
 func (c *Conn) deliver(raw []byte) {
-	for m, err := range messages(raw) {
+	for m, err := range messages(raw, c.limits) {
 		switch {
 		case err != nil:
 			c.skipped.Add(1)

@@ -21,14 +21,14 @@ type faulty struct {
 }
 
 // messages scans one message, or a batch as revision 2025-03-26 allows.
-func messages(raw []byte) iter.Seq2[*jsonrpc.Message, error] {
+func messages(raw []byte, l jsonrpc.Limits) iter.Seq2[*jsonrpc.Message, error] {
 	return func(yield func(*jsonrpc.Message, error) bool) {
 		trimmed := bytes.TrimLeft(raw, " \t\r\n")
 		if len(trimmed) == 0 || trimmed[0] != '[' {
-			yield(message(raw))
+			yield(message(raw, l))
 			return
 		}
-		if err := rawjson.Check(trimmed, jsonrpc.ServerLimits.Limits); err != nil {
+		if err := rawjson.Check(trimmed, l.Limits); err != nil {
 			yield(nil, err)
 			return
 		}
@@ -38,15 +38,15 @@ func messages(raw []byte) iter.Seq2[*jsonrpc.Message, error] {
 				yield(nil, errBatch)
 				return
 			}
-			if !yield(message(one)) {
+			if !yield(message(one, l)) {
 				return
 			}
 		}
 	}
 }
 
-func message(raw []byte) (*jsonrpc.Message, error) {
-	m, err := jsonrpc.Parse(raw, jsonrpc.ServerLimits)
+func message(raw []byte, l jsonrpc.Limits) (*jsonrpc.Message, error) {
+	m, err := jsonrpc.Parse(raw, l)
 	if err == nil {
 		return m, nil
 	}

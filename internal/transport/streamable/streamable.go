@@ -38,6 +38,7 @@ type Params struct {
 	Header    []transport.Header // the configuration's, on every request
 	Client    *http.Client       // nil: a pool of its own
 	MaxAnswer int                // bytes of an answer or an event; zero: DefaultMaxAnswer
+	Limits    jsonrpc.Limits     // of a message; zero: jsonrpc.ServerLimits
 	Log       *slog.Logger       // nil: none
 	UserAgent string
 }
@@ -68,7 +69,7 @@ func (d *Dialer) Dial(context.Context) (transport.Conn, error) {
 		return nil, err
 	}
 	return &Conn{
-		client: d.client, url: to, link: d.client.NewLink(), max: d.params.MaxAnswer, log: d.params.Log, events: newEvents(),
+		client: d.client, url: to, link: d.client.NewLink(), max: d.params.MaxAnswer, limits: d.params.Limits.ForServers(), log: d.params.Log, events: newEvents(),
 	}, nil
 }
 
@@ -78,6 +79,7 @@ type Conn struct {
 	url     *url.URL
 	link    *exchange.Link
 	max     int
+	limits  jsonrpc.Limits
 	log     *slog.Logger
 	events  *events
 	skipped atomic.Int64
