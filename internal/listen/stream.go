@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,6 +127,7 @@ func (s *stream) finish(a era.Answer) {
 		s.w.WriteHeader(a.Status)
 	default:
 		h.Set("Content-Type", "application/json")
+		h.Set("Content-Length", strconv.Itoa(len(a.Body)))
 		s.w.WriteHeader(a.Status)
 		_ = s.send(a.Body)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcpgateway/internal/jsonrpc"
@@ -35,6 +36,7 @@ type conn struct {
 	line []byte        // guarded by turn
 	torn bool          // guarded by turn: a line was begun and not finished; none may follow
 
+	waiting  atomic.Bool   // the reader waits for stdout
 	broken   chan string   // holds one: why writing can not go on
 	stopping chan struct{} // closed by Close
 	exited   chan struct{} // closed once cmd.ProcessState is set

@@ -20,6 +20,8 @@ const (
 	// drainGrace is how long what an exited process left in its pipes is read. Longer is
 	// no use: a descendant may hold them open for ever.
 	drainGrace = 125 * time.Millisecond
+	// drainMost bounds that where there is always more to read.
+	drainMost = 5 * time.Second
 	// endGrace bounds the wait for what a killed process leaves behind; only a process
 	// that the system itself cannot end makes it matter.
 	endGrace = time.Second
@@ -108,15 +110,35 @@ func (c *conn) live(read, heard <-chan struct{}) string {
 			return why
 		}
 	}
-	drained := time.After(c.dialer.drain)
-	for _, end := range []<-chan struct{}{read, heard} {
+	c.drain(read, heard)
+	return exitText(c.cmd.ProcessState)
+}
+
+// drain waits until what an exited process said was read, or, where a descendant holds its
+// streams open, until there is nothing more to read now. On a busy machine the reader may
+// be late, and what lies in the pipe is still an answer.
+func (c *conn) drain(read, heard <-chan struct{}) {
+	for end := time.Now().Add(drainMost); time.Now().Before(end); {
 		select {
-		case <-end:
-		case <-drained:
-			return exitText(c.cmd.ProcessState)
+		case <-read:
+			select {
+			case <-heard:
+			case <-time.After(c.dialer.drain):
+			}
+			return
+		case <-time.After(c.dialer.drain):
+			if c.waiting.Load() && unread(c.stdout) == 0 {
+				return
+			}
 		}
 	}
-	return exitText(c.cmd.ProcessState)
+}
+
+// Read reads stdout, and notes while there is nothing to read.
+func (c *conn) Read(p []byte) (int, error) {
+	c.waiting.Store(true)
+	defer c.waiting.Store(false)
+	return c.stdout.Read(p)
 }
 
 func exitText(s *os.ProcessState) string {
@@ -132,7 +154,7 @@ func exitText(s *os.ProcessState) string {
 // readStdout hands each line on until the stream ends. After the connection's end it
 // goes on reading, so that a server that is still shutting down does not block.
 func (c *conn) readStdout() {
-	lines := jsonrpc.NewLineReader(c.stdout, c.dialer.p.MaxLine)
+	lines := jsonrpc.NewLineReader(c, c.dialer.p.MaxLine)
 	for {
 		line, err := lines.Next()
 		var long *jsonrpc.TooLong
