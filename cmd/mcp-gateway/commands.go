@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -48,7 +49,13 @@ func tokenCommand() *cobra.Command {
 
 func demoCommand() *cobra.Command {
 	var o options
-	c := &cobra.Command{Use: "demo calculator|echo", Short: "Run a small MCP server to try the gateway with", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+	one := func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return errors.New("name one demo server: mcp-gateway demo calculator, or mcp-gateway demo echo")
+		}
+		return nil
+	}
+	c := &cobra.Command{Use: "demo calculator|echo", Short: "Run a small MCP server to try the gateway with", Args: one, RunE: func(c *cobra.Command, args []string) error {
 		ao, err := appOptions(c, o)
 		if err != nil {
 			return err

@@ -41,17 +41,23 @@ func root() *cobra.Command {
 	flags(serve, &o)
 	spelled := &cobra.Command{Use: "serve --config FILE", Short: "Run the gateway; the same as no subcommand", Args: noArgs, RunE: serve.RunE}
 	flags(spelled, &o)
-	serve.AddCommand(spelled, versionCommand(), tokenCommand(), demoCommand(), watchdogCommand())
+	serve.AddCommand(spelled, checkCommand(), toolsCommand(), callCommand(), versionCommand(), tokenCommand(), demoCommand(), watchdogCommand())
+	serve.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return fmt.Errorf("%w; see %s --help", err, c.CommandPath()) })
 	serve.CompletionOptions.HiddenDefaultCmd = true
 	return serve
 }
 
-func noArgs(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%q is no subcommand; see mcp-gateway --help", args[0])
+func noArgs(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case c.HasParent():
+		return fmt.Errorf("%s takes flags only, not %q; see %s --help", c.CommandPath(), args[0], c.CommandPath())
 	}
-	return nil
+	return fmt.Errorf("%q is no subcommand; see mcp-gateway --help", args[0])
 }
+
+var errNoConfig = errors.New("--config FILE is missing; examples/config/servers.json is one to start with")
 
 func flags(c *cobra.Command, o *options) {
 	f := c.Flags()
@@ -101,7 +107,7 @@ func appOptions(c *cobra.Command, o options) (app.Options, error) {
 // run serves until a signal comes or the stdio client goes.
 func run(c *cobra.Command, o options) error {
 	if o.config == "" {
-		return errors.New("--config FILE is missing; examples/config/servers.json is one to start with")
+		return errNoConfig
 	}
 	ao, err := appOptions(c, o)
 	if err != nil {
@@ -117,12 +123,16 @@ func run(c *cobra.Command, o options) error {
 	}
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(os.Stderr, "stopping; once more to stop at once")
+		fmt.Fprintln(os.Stderr, "stopping")
 	case <-a.Done():
 	}
 	end, stop := context.WithTimeout(context.Background(), stopTime)
 	defer stop()
 	end, again := signal.NotifyContext(end, os.Interrupt)
 	defer again()
-	return errors.Join(a.Stop(end), a.Err())
+	err = errors.Join(a.Stop(end), a.Err())
+	if end.Err() != nil {
+		err = errors.Join(err, errors.New("stopped before every call had ended"))
+	}
+	return err
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -54,6 +53,8 @@ type Gateway interface {
 	// Remove returns ErrUnknown for a name that nothing has.
 	Remove(ctx context.Context, name string) error
 	Ready() bool
+	// Waiting names the servers that were not tried yet.
+	Waiting() []string
 }
 
 // ErrUnknown is what Gateway.Remove returns for a name that no server has.
@@ -62,11 +63,11 @@ var ErrUnknown = errors.New("no such server")
 // ErrFull is wrapped by what Gateway.Add returns when there may be no more servers.
 var ErrFull = errors.New("too many servers")
 
-// A Conflict is what Gateway.Add returns for names that exist.
+// A Conflict is what Gateway.Add returns for servers whose name or prefix another has.
 type Conflict struct{ Names []string }
 
 func (c *Conflict) Error() string {
-	return "a server of this name exists already: " + strings.Join(c.Names, ", ")
+	return "a server of this name or prefix exists already: " + strings.Join(c.Names, ", ")
 }
 
 // Params are what the API is made of.
@@ -76,6 +77,7 @@ type Params struct {
 	Reads    bool   // reading needs the token as well
 	MaxBody  int
 	IsBearer func(r *http.Request, token string) bool
+	IsJSON   func(r *http.Request) bool
 	Log      *slog.Logger
 }
 
@@ -104,7 +106,11 @@ func (a *API) ready(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]string{"status": "ready"})
 		return
 	}
-	reply(w, http.StatusServiceUnavailable, map[string]string{"status": "starting"})
+	out := map[string]any{"status": "starting"}
+	if !a.p.Reads {
+		out["waiting"] = a.p.Gateway.Waiting()
+	}
+	reply(w, http.StatusServiceUnavailable, out)
 }
 
 func (a *API) read(next http.HandlerFunc) http.HandlerFunc {
@@ -136,8 +142,13 @@ func (a *API) listServers(w http.ResponseWriter, _ *http.Request) {
 
 // addServers registers what a config file could hold. All are checked, then all are added.
 func (a *API) addServers(w http.ResponseWriter, r *http.Request) {
-	if !isJSON(r) {
+	if !a.p.IsJSON(r) {
 		fail(w, http.StatusUnsupportedMediaType, "the body must be Content-Type: application/json")
+		return
+	}
+	if r.ContentLength > int64(a.p.MaxBody) { // nothing of it is read
+		w.Header().Set("Connection", "close")
+		fail(w, http.StatusRequestEntityTooLarge, "the body is too large")
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(a.p.MaxBody)))
@@ -161,15 +172,16 @@ func (a *API) addServers(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	names := make([]string, len(defs))
-	wait := time.Duration(0)
+	began := time.Now()
 	for i, d := range defs {
 		names[i] = d.Name
-		wait = max(wait, d.StartTimeout)
 	}
 	if r.URL.Query().Get("wait") != "0" {
-		ctx, stop := context.WithTimeout(r.Context(), wait)
-		a.p.Gateway.WaitTried(ctx, names...)
-		stop()
+		for _, d := range defs { // each has its own start time, from the same moment
+			ctx, stop := context.WithDeadline(r.Context(), began.Add(d.StartTimeout))
+			a.p.Gateway.WaitTried(ctx, d.Name)
+			stop()
+		}
 	}
 	a.p.Log.Info("servers added", "names", names)
 	reply(w, http.StatusCreated, map[string]any{"servers": a.pick(names)})
@@ -223,16 +235,6 @@ func (a *API) removeServer(w http.ResponseWriter, r *http.Request) {
 	}
 	a.p.Log.Info("server removed", "name", name)
 	w.WriteHeader(http.StatusNoContent)
-}
-
-func isJSON(r *http.Request) bool {
-	values := r.Header.Values("Content-Type")
-	if len(values) != 1 {
-		return false
-	}
-	kind, params, err := mime.ParseMediaType(values[0])
-	charset, named := params["charset"]
-	return err == nil && kind == "application/json" && (!named || strings.EqualFold(charset, "utf-8"))
 }
 
 func reply(w http.ResponseWriter, status int, v any) {

@@ -35,8 +35,8 @@ type house struct {
 	defs    []config.Server
 	fail    error // what Add returns
 	waited  []string
-	waiting time.Duration // the time that WaitTried was given
-	waitEnd error         // why its context had ended already
+	waiting []time.Duration // the times that WaitTried was given
+	waitEnd error           // why its context had ended already
 	removed []string
 	ready   bool
 	tools   []admin.Tool
@@ -74,9 +74,9 @@ func (h *house) Add(defs []config.Server) error {
 	return nil
 }
 func (h *house) WaitTried(ctx context.Context, names ...string) {
-	h.waited = names
+	h.waited = append(h.waited, names...)
 	end, _ := ctx.Deadline()
-	h.waiting = time.Until(end)
+	h.waiting = append(h.waiting, time.Until(end))
 	h.waitEnd = ctx.Err()
 }
 func (h *house) Remove(_ context.Context, name string) error {
@@ -92,9 +92,11 @@ func (h *house) Remove(_ context.Context, name string) error {
 }
 func (h *house) Ready() bool { return h.ready }
 
+func (h *house) Waiting() []string { return []string{"slow"} }
+
 // api makes the routes behind the guard, as the gateway has them.
 func api(h *house, changes ...func(*admin.Params)) http.Handler {
-	p := admin.Params{Gateway: h, Token: operator, MaxBody: 64 << 10, IsBearer: listen.HasBearer, Log: slog.New(slog.DiscardHandler)}
+	p := admin.Params{Gateway: h, Token: operator, MaxBody: 64 << 10, IsBearer: listen.HasBearer, IsJSON: listen.IsJSON, Log: slog.New(slog.DiscardHandler)}
 	for _, change := range changes {
 		change(&p)
 	}
@@ -273,7 +275,8 @@ func TestAddWaitsForTheServers(t *testing.T) {
 	if len(answer.Servers) != 2 || answer.Servers[0].Name != "a" || answer.Servers[1].Name != "b" || answer.Servers[0].State != "down" || answer.Servers[0].Source != "api" {
 		t.Errorf("%s", w.Body)
 	}
-	if !slices.Equal(h.waited, []string{"a", "b"}) || h.waiting > 7*time.Second || h.waiting < 4*time.Second || h.waitEnd != nil {
+	if !slices.Equal(h.waited, []string{"a", "b"}) || len(h.waiting) != 2 || h.waiting[0] > 7*time.Second || h.waiting[0] < 4*time.Second ||
+		h.waiting[1] > 3*time.Second || h.waiting[1] < time.Second || h.waitEnd != nil { // each its own start time
 		t.Errorf("waited %s for %v", h.waiting, h.waited)
 	}
 	for _, path := range []string{"/servers", "/tools"} {

@@ -1,5 +1,7 @@
 // Package app wires the house together: it reads the config, builds every part, starts
-// what listens, and undoes all of it in reverse. It holds no logic of its own.
+// what listens, and undoes all of it in reverse. The gateway's own logic is elsewhere; what
+// stands here beside the wiring is the commands check, tools and call, which show people
+// what the parts can tell.
 package app
 
 import (
@@ -12,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +33,7 @@ import (
 	"mcpgateway/internal/observe"
 	"mcpgateway/internal/policy"
 	"mcpgateway/internal/policy/inflight"
+	"mcpgateway/internal/quota"
 	"mcpgateway/internal/registry"
 	"mcpgateway/internal/route"
 	"mcpgateway/internal/session"
@@ -74,7 +78,7 @@ type App struct {
 
 	catalog  *catalog.Catalog
 	registry *registry.Registry
-	inflight *inflight.Bounds
+	calls    *quota.Quota
 	store    *session.Store
 	edges    listen.Edges
 	listener *listen.Listener
@@ -93,22 +97,34 @@ type App struct {
 // New reads the config and builds everything; no server is started and nothing listens.
 // Stop undoes it.
 func New(o Options) (*App, error) {
-	a := &App{o: o, log: NewLog(o.Stderr, o.LogLevel), run: rand.Text(), done: make(chan struct{})}
-	cfg, err := config.Load(o.Config, a.lookup)
+	out := newLines(o.Stderr)
+	a := &App{o: o, log: NewLog(out, o.LogLevel), run: rand.Text(), done: make(chan struct{})}
+	a.undo.add("log", func(context.Context) error { out.close(lastWords); return nil })
+	err := a.prepare()
 	if err != nil {
+		err = errors.Join(err, a.Stop(context.Background()))
 		return nil, err
+	}
+	return a, nil
+}
+
+// prepare reads the config and builds everything.
+func (a *App) prepare() error {
+	cfg, err := config.Load(a.o.Config, a.lookup)
+	if err != nil {
+		return err
 	}
 	a.cfg = cfg
 	for _, w := range cfg.Warnings {
 		a.log.Warn(w.Error())
 	}
 	if err := a.checkExposure(); err != nil {
-		return nil, err
+		return err
 	}
 	a.build()
 	a.undo.add("servers", func(context.Context) error { a.registry.Close(); return nil })
 	a.undo.add("sessions", func(context.Context) error { a.store.Close(); return nil })
-	return a, a.registry.Apply(cfg.Servers)
+	return a.registry.Apply(cfg.Servers)
 }
 
 // lookup is our environment, and the path of our own binary.
@@ -144,22 +160,32 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// build wires the path, from the listener to the servers. It cannot fail.
-func (a *App) build() {
+// buildRegistry makes what holds the servers and their tools.
+func (a *App) buildRegistry() {
 	limits := a.cfg.Gateway.Limits
 	bounds := catalog.Bounds{ToolsPerServer: limits.ToolsPerServer, ToolBytes: limits.ToolBytes, CatalogBytes: limits.CatalogBytes}
 	a.catalog = catalog.New()
 	a.registry = registry.New(registry.Params{Catalog: a.catalog, Bounds: bounds, Build: a.buildServer, ListWait: limits.ListWait, Most: limits.Servers})
-	a.inflight = inflight.New(limits.InFlight.Principal, limits.InFlight.All)
-	observed := func(next mcp.Handler) mcp.Handler { return observe.New(a.log, next) }
-	router := route.New(a.catalog, a.registry, policy.Chain(route.Dispatch, observed, a.inflight.Wrap))
+}
 
-	p := era.Params{Handler: router, Feed: router, Log: a.log, Presence: newPresence(a.o.Version, router, a.registry)}
+// maxBytes bounds what all clients together may make us hold.
+const maxBytes = 512 << 20
+
+// build wires the path, from the listener to the servers. It cannot fail.
+func (a *App) build() {
+	limits := a.cfg.Gateway.Limits
+	a.buildRegistry()
+	a.calls = quota.New(limits.InFlight.Principal, limits.InFlight.All)
+	observed := func(next mcp.Handler) mcp.Handler { return observe.New(a.log, next) }
+	router := route.New(a.catalog, a.registry, policy.Chain(route.Dispatch, observed, inflight.New(a.calls)))
+
+	streams := quota.New(2*limits.Sessions.Principal, 2*limits.Sessions.All)
+	p := era.Params{Handler: router, Feed: router, Log: a.log, Presence: newPresence(a.o.Version, router, a.registry), Streams: streams}
 	a.store = session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle})
 	a.edges = listen.Edges{Stateful: stateful.NewInbound(p, a.store), Stateless: stateless.NewInbound(p)}
 	a.listener = listen.New(listen.Params{
 		Edges: a.edges, Store: a.store, Body: limits.RequestBody, Requests: limits.InFlight.All, Tokens: a.tokens(), Log: a.log, First: a.startServers,
-		Names: mcp.Scope{Safe: a.safeNames()}, Known: a.registry.Has,
+		Names: mcp.Scope{Safe: a.safeNames()}, Known: a.registry.Has, Streams: streams, Bytes: maxBytes,
 		Limits: bounded(jsonrpc.ClientLimits, limits.Depth, limits.RequestTokens),
 	})
 	a.guard = listen.Guard{Loopback: isLoopback(a.o.Host), Bind: a.o.Host, Hosts: a.cfg.Gateway.AllowedHosts, Origins: a.cfg.Gateway.AllowedOrigins}
@@ -215,7 +241,7 @@ func (a *App) buildServer(def config.Server, publish func(*catalog.Part)) *upstr
 
 // buildAPI makes the operators' API. It may have to make their token.
 func (a *App) buildAPI() error {
-	p := admin.Params{Gateway: gateway{a}, Reads: !isLoopback(a.o.Host), MaxBody: a.cfg.Gateway.Limits.RequestBody, IsBearer: listen.HasBearer, Log: a.log}
+	p := admin.Params{Gateway: gateway{a}, Reads: !isLoopback(a.o.Host), MaxBody: a.cfg.Gateway.Limits.RequestBody, IsBearer: listen.HasBearer, IsJSON: listen.IsJSON, Log: a.log}
 	if a.cfg.Gateway.Admin.Auth != config.AdminNone {
 		dir, err := a.stateDir()
 		if err != nil {
@@ -277,11 +303,11 @@ func (c *cleanups) add(name string, f func(context.Context) error) {
 	c.steps = append(c.steps, cleanup{name, f})
 }
 
-// addFirst adds a step that is undone last.
-func (c *cleanups) addFirst(name string, f func(context.Context) error) {
+// addSecond adds a step that is undone last but for the very first.
+func (c *cleanups) addSecond(name string, f func(context.Context) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.steps = append([]cleanup{{name, f}}, c.steps...)
+	c.steps = slices.Insert(c.steps, min(1, len(c.steps)), cleanup{name, f})
 }
 
 func (c *cleanups) run(ctx context.Context) error {

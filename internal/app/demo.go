@@ -17,6 +17,7 @@ import (
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/listen"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/quota"
 	"mcpgateway/internal/session"
 )
 
@@ -30,9 +31,10 @@ func Demo(ctx context.Context, name string, o Options) error {
 	log := NewLog(o.Stderr, o.LogLevel)
 	store := session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle})
 	defer store.Close()
-	p := era.Params{Handler: d, Feed: d, Log: log, Presence: demoPresence{d, era.Implementation(d.Name, d.Title, o.Version)}}
+	streams := quota.New(2*limits.Sessions.Principal, 2*limits.Sessions.All)
+	p := era.Params{Handler: d, Feed: d, Log: log, Presence: demoPresence{d, era.Implementation(d.Name, d.Title, o.Version)}, Streams: streams}
 	edges := listen.Edges{Stateful: stateful.NewInbound(p, store), Stateless: stateless.NewInbound(p)}
-	l := listen.New(listen.Params{Edges: edges, Store: store, Limits: jsonrpc.ClientLimits, Body: limits.RequestBody, Requests: limits.InFlight.All, Log: log, First: func() {}})
+	l := listen.New(listen.Params{Edges: edges, Store: store, Limits: jsonrpc.ClientLimits, Body: limits.RequestBody, Requests: limits.InFlight.All, Streams: streams, Bytes: maxBytes, Log: log, First: func() {}})
 	if o.Transport == Stdio {
 		return l.ServeStdio(ctx, o.Stdin, o.Stdout)
 	}

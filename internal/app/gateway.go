@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"mcpgateway/internal/admin"
 	"mcpgateway/internal/config"
@@ -20,7 +21,7 @@ func (g gateway) Servers() []admin.Server {
 		out = append(out, admin.Server{
 			Name: s.Def.Name, Transport: st.Transport, State: string(st.State), Reason: st.Reason,
 			Protocol: st.Info.Revision, ServerInfo: st.Info.ServerInfo, Tools: st.Tools, Since: st.Since.UTC(), Restarts: st.Restarts,
-			Source: s.Source, Partial: st.Partial, LeftOut: append(st.Left, g.a.catalog.View().Left(s.Def.Name)...), Stderr: st.Stderr,
+			Source: s.Source, Partial: st.Partial, LeftOut: slices.Concat(st.Left, g.a.catalog.View().Left(s.Def.Name)), Stderr: st.Stderr,
 		})
 	}
 	return out
@@ -62,5 +63,7 @@ func (g gateway) Remove(ctx context.Context, name string) error {
 	}
 	return nil
 }
+
+func (g gateway) Waiting() []string { return g.a.registry.Untried() }
 
 func (g gateway) Ready() bool { return !g.a.stopping.Load() && g.a.registry.Tried() }

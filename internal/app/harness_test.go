@@ -28,7 +28,11 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	gatetest.Scripts["fidelity"] = fidelity
+	if file := os.Getenv(envGateway); file != "" {
+		serveGateway(file)
+		return
+	}
+	gatetest.Scripts["fidelity"], gatetest.Scripts["argv"] = fidelity, argv
 	gatetest.Main(m)
 }
 
@@ -52,7 +56,7 @@ func start(t testing.TB, config string) *gateway {
 	return startAt(t, slog.LevelDebug, config)
 }
 
-func startAt(t testing.TB, level slog.Level, config string) *gateway {
+func startAt(t testing.TB, level slog.Level, config string, options ...func(*app.Options)) *gateway {
 	t.Helper()
 	state := t.TempDir()
 	file := filepath.Join(state, "servers.json")
@@ -66,6 +70,9 @@ func startAt(t testing.TB, level slog.Level, config string) *gateway {
 		Config: file, Transport: app.Stdio, HTTP: true, Host: "127.0.0.1", StateDir: state, Version: version,
 		Executable: os.Args[0], LookupEnv: os.LookupEnv, Environ: os.Environ,
 		Stdin: in, Stdout: stdout, Stderr: g.log, LogLevel: level,
+	}
+	for _, set := range options {
+		set(&o)
 	}
 	var err error
 	if g.App, err = app.New(o); err != nil {

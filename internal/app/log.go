@@ -1,12 +1,15 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // people is a slog.Handler that writes for a person who reads stderr: the server it is
@@ -24,6 +27,70 @@ type people struct {
 // NewLog makes a logger for people.
 func NewLog(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(&people{w: w, mu: &sync.Mutex{}, level: level})
+}
+
+// maxLines bounds what waits for a reader of our stderr that does not read.
+const maxLines = 1024
+
+// A lines is a writer that never waits: whoever reads our stderr may have stopped reading,
+// and no call may hang on that. Lines over the bound are dropped and counted.
+type lines struct {
+	w       io.Writer
+	queue   chan []byte
+	dropped atomic.Int64
+	stop    chan struct{}
+	done    chan struct{}
+}
+
+// newLines starts the one goroutine that writes; close ends it.
+func newLines(w io.Writer) *lines {
+	l := &lines{w: w, queue: make(chan []byte, maxLines), stop: make(chan struct{}), done: make(chan struct{})}
+	go l.run()
+	return l
+}
+
+func (l *lines) run() {
+	defer close(l.done)
+	for {
+		select {
+		case line := <-l.queue:
+			l.write(line)
+		case <-l.stop:
+			for {
+				select {
+				case line := <-l.queue:
+					l.write(line)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (l *lines) write(line []byte) {
+	if n := l.dropped.Swap(0); n > 0 {
+		_, _ = fmt.Fprintf(l.w, "warning: %d lines were dropped, since nobody read them\n", n)
+	}
+	_, _ = l.w.Write(line)
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	select {
+	case l.queue <- bytes.Clone(p):
+	default:
+		l.dropped.Add(1)
+	}
+	return len(p), nil
+}
+
+// close writes what waits, for a while; what comes later is lost. It is called once.
+func (l *lines) close(most time.Duration) {
+	close(l.stop)
+	select {
+	case <-l.done:
+	case <-time.After(most):
+	}
 }
 
 func (p *people) Enabled(_ context.Context, l slog.Level) bool { return l >= p.level }

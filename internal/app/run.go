@@ -58,7 +58,7 @@ func (a *App) startServers() {
 			if err != nil {
 				a.log.Warn("no watchdog: if the gateway is killed, servers it started may stay", "err", err)
 			} else {
-				a.undo.addFirst("watchdog", func(context.Context) error { return stop() })
+				a.undo.addSecond("watchdog", func(context.Context) error { return stop() })
 			}
 		}
 		a.registry.Start()
@@ -101,9 +101,7 @@ func (a *App) startHTTP() error {
 func (a *App) stopHTTP(ctx context.Context, srv *http.Server) error {
 	shut := make(chan error, 1)
 	go func() { shut <- srv.Shutdown(ctx) }()
-	drain, stop := context.WithTimeout(ctx, drainCalls)
-	a.inflight.Wait(drain)
-	stop()
+	a.drain(ctx)
 	a.edges.Stateless.Close()
 	a.listener.Close()
 	select {
@@ -117,18 +115,39 @@ func (a *App) stopHTTP(ctx context.Context, srv *http.Server) error {
 	return nil
 }
 
+// drain lets calls end. Those that do not in time end with an error, since their servers go.
+func (a *App) drain(ctx context.Context) {
+	if n := a.calls.Open(); n > 0 {
+		a.log.Info(fmt.Sprintf("waiting up to %s for %d calls in flight; Ctrl-C once more ends them now", drainCalls, n))
+	}
+	wait := func(ctx context.Context, most time.Duration) {
+		ctx, stop := context.WithTimeout(ctx, most)
+		defer stop()
+		a.calls.Wait(ctx)
+	}
+	wait(ctx, drainCalls)
+	if a.calls.Open() > 0 {
+		a.registry.Close()
+		wait(context.Background(), lastWords)
+	}
+}
+
 // announce tells where to find what.
 func (a *App) announce() {
 	_, port, _ := net.SplitHostPort(a.Addr())
 	at := "http://" + net.JoinHostPort(a.o.Host, port)
 	a.log.Info("MCP, Streamable HTTP: " + at + "/mcp")
 	a.log.Info("MCP, HTTP+SSE:        " + at + "/sse")
-	how := "reading needs no token; changes need the one that `mcp-gateway token` prints"
+	token := a.o.Executable + " token"
+	if a.o.StateDir != "" {
+		token += " --state " + a.o.StateDir
+	}
+	how := "reading needs no token; changes need the one that `" + token + "` prints"
 	switch {
 	case a.cfg.Gateway.Admin.Auth == "none":
 		how = "no token is asked for"
 	case !a.guard.Loopback:
-		how = "with the token that `mcp-gateway token` prints"
+		how = "with the token that `" + token + "` prints"
 	}
 	a.log.Info("Management:           " + at + "/servers (" + how + ")")
 }
@@ -141,13 +160,11 @@ func (a *App) startStdio() {
 		defer close(ended)
 		a.finish(a.listener.ServeStdio(ctx, a.o.Stdin, a.o.Stdout))
 	}()
-	a.undo.add("stdio", func(context.Context) error {
+	a.undo.add("stdio", func(end context.Context) error {
 		select { // the client may have gone; else its calls end here, though a read cannot be ended
 		case <-ended:
 		default:
-			drain, cancel := context.WithTimeout(context.Background(), drainCalls)
-			a.inflight.Wait(drain)
-			cancel()
+			a.drain(end)
 			a.edges.Stateless.Close()
 		}
 		stop()

@@ -132,7 +132,7 @@ func TestBrokenServersAreStatesWithReasons(t *testing.T) {
 		}
 	}
 	within(t, guard, "the last words of exit", func() bool {
-		return strings.Contains(strings.Join(g.states()["exit"].Stderr, "\n"), "exiting as the script says")
+		return strings.Contains(strings.Join(g.states()["exit"].Stderr, "\n"), "••• as the script says")
 	})
 	for i := range 3 {
 		c := dial(t, g.url, 2*i)

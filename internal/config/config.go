@@ -36,15 +36,22 @@ type Env func(name string) (value string, set bool)
 // Load reads the file at path and parses it. Errors in what it says are Problems; a
 // missing file is an fs.ErrNotExist.
 func Load(path string, env Env) (*Config, error) {
+	c, _, err := Inspect(path, env)
+	return c, err
+}
+
+// Inspect is Load for whoever wants to hear everything: it gives the warnings also where
+// there are Problems.
+func Inspect(path string, env Env) (c *Config, warnings []Problem, err error) {
 	data, err := read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("config file %s does not exist; write one that holds {\"mcpServers\": {}}, or name another with --config FILE: %w",
+		return nil, nil, fmt.Errorf("config file %s does not exist; write one that holds {\"mcpServers\": {}}, or name another with --config FILE: %w",
 			path, fs.ErrNotExist)
 	case err != nil:
-		return nil, fmt.Errorf("read config: %w", err)
+		return nil, nil, fmt.Errorf("read config: %w", err)
 	}
-	return Parse(path, data, env)
+	return inspect(path, data, env, readEnvFile)
 }
 
 func read(path string) ([]byte, error) {
@@ -71,19 +78,25 @@ func Parse(file string, data []byte, env Env) (*Config, error) {
 }
 
 func parse(file string, data []byte, env Env, open func(string) ([]byte, error)) (*Config, error) {
+	c, _, err := inspect(file, data, env, open)
+	return c, err
+}
+
+func inspect(file string, data []byte, env Env, open func(string) ([]byte, error)) (*Config, []Problem, error) {
 	d := newDocument(file, data)
 	root, ok := d.parse()
 	if !ok {
-		return nil, Problems(d.found())
+		return nil, nil, Problems(d.found())
 	}
 	r := &reader{doc: d, env: env, folder: folder(file), open: open}
 	c := r.file(root)
+	warnings := d.warned()
 	if p := d.found(); len(p) > 0 {
-		return nil, Problems(p)
+		return nil, warnings, Problems(p)
 	}
 	c.File = file
-	c.Warnings = d.warned()
-	return c, nil
+	c.Warnings = warnings
+	return c, warnings, nil
 }
 
 // ParseServers reads the body of a request that adds servers. It is what a file is,

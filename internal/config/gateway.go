@@ -177,6 +177,10 @@ func (r *reader) token(n node) Token {
 				n.problem("must have 1 to 64 letters, digits and any of . _ @ + -")
 				return
 			}
+			if s == "local" || s == "stdio" { // how logs call those who have no token
+				n.problem("%s is how logs call clients without a token; choose another name", quote(s))
+				return
+			}
 			t.Name = s
 		}},
 		setting{"token", func(n node) {

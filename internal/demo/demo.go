@@ -56,7 +56,7 @@ func (s *Server) Tools(*mcp.Caller) (string, <-chan struct{}) { return s.Name, n
 // Handle answers tools/list and tools/call.
 func (s *Server) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	if c.Method == mcp.ToolsList {
-		return &mcp.Reply{Result: s.list}, nil
+		return &mcp.Reply{Result: s.list, Seen: s.Name}, nil
 	}
 	i := slices.IndexFunc(s.tools, func(t tool) bool { return t.name == c.Name })
 	if i < 0 {

@@ -8,6 +8,7 @@ import (
 
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/quota"
 	"mcpgateway/internal/rawjson"
 	"mcpgateway/internal/session"
 )
@@ -66,6 +67,7 @@ type Params struct {
 	Handler  mcp.Handler
 	Feed     Feed
 	Presence Presence
+	Streams  *quota.Quota // open subscriptions
 	Log      *slog.Logger
 }
 

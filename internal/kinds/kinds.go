@@ -34,7 +34,7 @@ func Dialer(def config.Server, p Params) (d transport.Dialer, stderr func() []st
 	switch def.Transport {
 	case config.Stdio:
 		d := stdio.New(stdio.Params{Command: def.Command, Args: def.Args, Env: def.Environ(p.Environ), Dir: def.Cwd,
-			RunID: p.RunID, MaxLine: p.MaxMessage, Limits: p.Limits, Log: p.Log})
+			RunID: p.RunID, MaxLine: p.MaxMessage, Limits: p.Limits, Secrets: secrets(def), Log: p.Log})
 		return d, d.Stderr
 	case config.SSE:
 		return sse.New(sse.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, Limits: p.Limits, UserAgent: p.UserAgent, Log: p.Log}), nil
@@ -42,6 +42,15 @@ func Dialer(def config.Server, p Params) (d transport.Dialer, stderr func() []st
 		return streamable.New(streamable.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, Limits: p.Limits, UserAgent: p.UserAgent, Log: p.Log}), nil
 	}
 	return broken(fmt.Sprintf("transport %q is not known", def.Transport)), nil
+}
+
+// secrets are the values that the config gives a child: nobody else is to see them.
+func secrets(def config.Server) []string {
+	out := make([]string, len(def.Env))
+	for i, v := range def.Env {
+		out[i] = v.Value.Reveal()
+	}
+	return out
 }
 
 func headers(def config.Server) []transport.Header {
@@ -52,9 +61,9 @@ func headers(def config.Server) []transport.Header {
 	return out
 }
 
-// broken is the dialer of a server that cannot start: the reason is its state.
+// broken is the dialer of a server that cannot start as it is defined: the reason is its state.
 type broken string
 
 func (b broken) Dial(context.Context) (transport.Conn, error) {
-	return nil, fmt.Errorf("%w: %s", transport.ErrNotStarted, string(b))
+	return nil, fmt.Errorf("%w: %s", transport.ErrHopeless, string(b))
 }

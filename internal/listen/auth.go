@@ -5,10 +5,9 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
-)
 
-// local is the principal of everyone where no tokens are configured.
-const local = "local"
+	"mcpgateway/internal/mcp"
+)
 
 // A Token is a bearer token that lets an MCP client in; its name is the principal.
 type Token struct{ Name, Secret string }
@@ -16,7 +15,7 @@ type Token struct{ Name, Secret string }
 // principal tells who sent a request. Where tokens are configured it must bear one.
 func (l *Listener) principal(r *http.Request) (string, bool) {
 	if len(l.p.Tokens) == 0 {
-		return local, true
+		return mcp.Local, true
 	}
 	given, ok := bearer(r)
 	if !ok {

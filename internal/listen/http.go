@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -30,6 +31,11 @@ func NewServer(h http.Handler, base context.Context) *http.Server {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Body != http.NoBody { // whoever reads it whole lifts the deadline; net/http reads what a handler leaves
 				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+			}
+			if len(r.TransferEncoding) > 0 {
+				// net/http hides whether a length was given as well, when the connection must
+				// end, since what follows may be hidden in the body (RFC 9112, section 6.1).
+				w.Header().Set("Connection", "close")
 			}
 			h.ServeHTTP(w, r)
 		}),
@@ -68,7 +74,7 @@ func (l *Listener) admit(w http.ResponseWriter, r *http.Request) (string, bool) 
 	who, ok := l.principal(r)
 	if !ok {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="mcp-gateway"`)
-		refuse(w, http.StatusUnauthorized, "unauthorized", "a bearer token of this gateway is needed")
+		refuse(w, http.StatusUnauthorized, "unauthorized", "a bearer token for MCP clients is needed, one of gateway.auth.tokens in the gateway's config")
 	}
 	return who, ok
 }
@@ -80,38 +86,77 @@ func refuse(w http.ResponseWriter, status int, reason, message string) {
 	_, _ = w.Write(era.Refuse(mcp.Errorf(mcp.InvalidRequest, reason, "%s", message), nil).Body)
 }
 
-// readBody reads a bounded JSON body.
-func readBody(w http.ResponseWriter, r *http.Request, most int) ([]byte, bool) {
+// readBody reads a bounded JSON body. Where ok, release must be called once the request is
+// dealt with.
+func (l *Listener) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), ok bool) {
 	if !IsJSON(r) {
 		refuse(w, http.StatusUnsupportedMediaType, "content_type", "the body must be Content-Type: application/json")
-		return nil, false
+		return nil, nil, false
 	}
-	if r.ContentLength > int64(most) {
+	if r.ContentLength > int64(l.p.Body) {
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusRequestEntityTooLarge, "size", "the body is too large")
-		return nil, false
+		return nil, nil, false
 	}
-	var body []byte
-	var err error
-	if r.ContentLength >= 0 {
-		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(r.Body, body)
-	} else {
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, int64(most)))
+	counted := &counted{r: http.MaxBytesReader(w, r.Body, int64(l.p.Body)), l: l}
+	give := func() { l.held.Add(-counted.n) }
+	defer func() {
+		if !ok {
+			give()
+		}
+	}()
+	body, err := collect(counted, r.ContentLength)
+	if errors.Is(err, errFull) {
+		w.Header().Set("Connection", "close")
+		refuse(w, http.StatusServiceUnavailable, "overloaded", "the gateway holds as much for its clients as it may; try again later")
+		return nil, nil, false
 	}
 	var long *http.MaxBytesError
 	if errors.As(err, &long) {
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusRequestEntityTooLarge, "size", "the body is too large")
-		return nil, false
+		return nil, nil, false
 	}
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusBadRequest, "body", "the body did not arrive whole")
-		return nil, false
+		return nil, nil, false
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	return body, true
+	return body, give, true
+}
+
+var errFull = errors.New("clients make us hold as much as they may")
+
+// counted is a body whose bytes count while its request lives.
+type counted struct {
+	r io.Reader
+	l *Listener
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	c.l.held.Add(int64(n))
+	if c.l.full() {
+		return n, errFull
+	}
+	return n, err
+}
+
+// firstBytes is how much room a body gets before it has shown that it comes.
+const firstBytes = 16 << 10
+
+// collect reads a body. What its sender says of its length is a claim: room grows with what
+// arrives.
+func collect(r io.Reader, claim int64) ([]byte, error) {
+	if claim < 0 || claim > firstBytes {
+		claim = firstBytes
+	}
+	b := bytes.NewBuffer(make([]byte, 0, claim+bytes.MinRead))
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // IsJSON tells whether a request says that its body is JSON in UTF-8.
@@ -148,10 +193,11 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string, to m
 		refuse(w, http.StatusNotAcceptable, "accept", "the Accept header must list application/json and text/event-stream")
 		return
 	}
-	body, ok := readBody(w, r, l.p.Body)
+	body, release, ok := l.readBody(w, r)
 	if !ok {
 		return
 	}
+	defer release()
 	if era.IsBatch(body) {
 		l.postBatch(w, r, who, to, body)
 		return
@@ -273,7 +319,7 @@ func writeAnswer(w http.ResponseWriter, a era.Answer) {
 func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string, to mcp.Scope) {
 	if len(r.Header.Values(era.HeaderSession)) == 0 {
 		w.Header().Set("Allow", "POST")
-		refuse(w, http.StatusMethodNotAllowed, "session", "GET needs a session; the stateless revisions have no GET stream")
+		refuse(w, http.StatusMethodNotAllowed, "session", "this is an MCP endpoint; point an MCP client at it. GET needs the session of a client")
 		return
 	}
 	if !accepts(r, "text/event-stream") {
@@ -284,7 +330,7 @@ func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string, to mc
 	if !ok {
 		return
 	}
-	release, ok := l.stream(w)
+	release, ok := l.stream(w, who)
 	if !ok {
 		return
 	}
@@ -292,6 +338,7 @@ func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string, to mc
 	defer s.Use()()
 	ctx, stop := l.whileOpen(r.Context())
 	defer stop()
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a body's time does not bound a stream's
 	out := newStream(w, stop)
 	out.Notify(comment)
 	l.p.Edges.Stateful.Stream(ctx, s, out)
@@ -299,13 +346,12 @@ func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string, to mc
 }
 
 // stream takes a place among the open streams.
-func (l *Listener) stream(w http.ResponseWriter) (release func(), ok bool) {
-	if l.streams.Add(1) > maxStreams {
-		l.streams.Add(-1)
+func (l *Listener) stream(w http.ResponseWriter, who string) (release func(), ok bool) {
+	if l.p.Streams.Take(who) != nil {
 		refuse(w, http.StatusServiceUnavailable, "streams", "too many streams are open")
 		return nil, false
 	}
-	return func() { l.streams.Add(-1) }, true
+	return func() { l.p.Streams.Give(who) }, true
 }
 
 // whileOpen ends with ctx, and when the listener closes.

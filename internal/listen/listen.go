@@ -15,6 +15,7 @@ import (
 	"mcpgateway/internal/era/stateless"
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/quota"
 	"mcpgateway/internal/session"
 )
 
@@ -36,8 +37,10 @@ type Params struct {
 	Edges    Edges
 	Store    *session.Store // nil without HTTP
 	Limits   jsonrpc.Limits
-	Body     int // bytes of one message from a client
-	Requests int // in flight on one pipe
+	Body     int          // bytes of one message from a client
+	Requests int          // in flight on one pipe
+	Streams  *quota.Quota // open GET and SSE streams
+	Bytes    int64        // of bodies, and of answers that wait for clients, in all
 	Tokens   []Token
 	Names    mcp.Scope              // style of names where a client does not say
 	Known    func(name string) bool // tells the servers that have an endpoint of their own; nil for none
@@ -49,16 +52,13 @@ type Params struct {
 // A Listener serves clients until Close.
 type Listener struct {
 	p       Params
+	held    atomic.Int64    // bytes of bodies, and of answers that wait for clients
 	closing context.Context // ends when streams shall end
 	close   context.CancelFunc
-	streams atomic.Int64
 
 	mu    sync.Mutex
 	pipes map[string]*pipe // guarded by mu: open 2024-11-05 streams by session id
 }
-
-// maxStreams bounds the open GET and SSE streams in all.
-const maxStreams = 40_000
 
 // New makes a Listener.
 func New(p Params) *Listener {
@@ -101,6 +101,10 @@ func (l *Listener) scope(w http.ResponseWriter, r *http.Request) (mcp.Scope, boo
 	}
 	return s, true
 }
+
+// full tells whether clients make us hold as much as they may; new requests are then
+// refused.
+func (l *Listener) full() bool { return l.held.Load() > l.p.Bytes }
 
 // needsServers tells whether a message is anything but a client's look at what we are:
 // clients probe with a disposable process, which should start nothing.

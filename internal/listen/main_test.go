@@ -24,6 +24,7 @@ import (
 	"mcpgateway/internal/era/stateless"
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/quota"
 	"mcpgateway/internal/session"
 )
 
@@ -67,7 +68,7 @@ func newFront(t *testing.T, changes ...func(*setup)) *front {
 	f := &front{t: t, feed: newFeed("F0")}
 	log := slog.New(slog.DiscardHandler)
 	s := setup{
-		Params: Params{Limits: jsonrpc.ClientLimits, Body: 4 << 20, Requests: 64, Log: log, First: func() {}},
+		Params: Params{Limits: jsonrpc.ClientLimits, Body: 4 << 20, Requests: 64, Streams: quota.New(200, 2000), Bytes: 1 << 30, Log: log, First: func() {}},
 		Guard:  Guard{Loopback: true, Bind: "127.0.0.1"},
 		Bounds: session.Bounds{PerPrincipal: 100, All: 1000, Idle: time.Hour},
 	}
@@ -76,19 +77,20 @@ func newFront(t *testing.T, changes ...func(*setup)) *front {
 	}
 	f.answer(func(_ context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		if c.Method == mcp.ToolsList {
-			return &mcp.Reply{Result: []byte(`{"tools":[]}`)}, nil
+			seen, _ := f.feed.Tools(c.From)
+			return &mcp.Reply{Result: []byte(`{"tools":[]}`), Seen: seen}, nil
 		}
 		return &mcp.Reply{Result: []byte(`{"content":[{"type":"text","text":"fine"}]}`)}, nil
 	})
 	p := era.Params{Handler: mcp.HandlerFunc(f.handle), Feed: f.feed, Log: log,
-		Presence: presence{string(era.Implementation("front", "Front", "1")), "use it"}}
+		Presence: presence{string(era.Implementation("front", "Front", "1")), "use it"}, Streams: s.Params.Streams}
 	f.store = session.NewStore(s.Bounds)
 	f.edges = Edges{Stateful: stateful.NewInbound(p, f.store), Stateless: stateless.NewInbound(p)}
 	s.Params.Edges, s.Params.Store = f.edges, f.store
 	f.l = New(s.Params)
 	mux := http.NewServeMux()
 	f.l.Routes(mux)
-	admin.New(admin.Params{Gateway: noServers{}, Token: strings.Repeat("a", 40), MaxBody: 1 << 20, IsBearer: HasBearer, Log: log}).Routes(mux)
+	admin.New(admin.Params{Gateway: noServers{}, Token: strings.Repeat("a", 40), MaxBody: 1 << 20, IsBearer: HasBearer, IsJSON: IsJSON, Log: log}).Routes(mux)
 	f.top = s.Guard.Wrap(mux)
 	f.srv = NewServer(f.top, context.Background())
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -158,6 +160,7 @@ func (noServers) Add([]config.Server) error                        { return nil 
 func (noServers) WaitTried(context.Context, ...string)             {}
 func (noServers) Remove(context.Context, string) error             { return admin.ErrUnknown }
 func (noServers) Ready() bool                                      { return true }
+func (noServers) Waiting() []string                                { return nil }
 
 // A got is an answer over HTTP.
 type got struct {

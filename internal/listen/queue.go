@@ -3,6 +3,8 @@ package listen
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"mcpgateway/internal/rawjson"
 )
@@ -18,6 +20,7 @@ const (
 type queue struct {
 	write func(messages [][]byte) error // may block; one call at a time
 	gone  func()                        // called once a write failed; may be nil
+	held  *atomic.Int64                 // counts the bytes of replies that wait; may be nil
 
 	mu      sync.Mutex
 	items   []item // guarded by mu
@@ -68,6 +71,9 @@ func (q *queue) add(it item) {
 
 // push is called with mu held.
 func (q *queue) push(it item) {
+	if !it.note {
+		q.hold(len(it.raw))
+	}
 	q.items = append(q.items, it)
 	if !q.running {
 		q.running = true
@@ -110,27 +116,42 @@ func (it *item) progress() []byte {
 // drain is the writer. It takes all that waits at once.
 func (q *queue) drain() {
 	for {
-		q.mu.Lock()
-		if len(q.items) == 0 || q.dead {
-			q.items, q.running = nil, false
-			q.mu.Unlock()
+		messages, replies := q.take()
+		if messages == nil {
 			return
 		}
-		batch := make([][]byte, len(q.items))
-		for i, it := range q.items {
-			batch[i] = it.raw
+		err := q.write(messages)
+		q.hold(-replies)
+		if err == nil {
+			continue
 		}
-		q.items, q.pending, q.bytes = nil, 0, 0
+		q.mu.Lock()
+		q.dead = true
 		q.mu.Unlock()
-		if err := q.write(batch); err != nil {
-			q.mu.Lock()
-			q.dead = true
-			q.mu.Unlock()
-			if q.gone != nil {
-				q.gone()
-			}
+		if q.gone != nil {
+			q.gone()
 		}
 	}
+}
+
+// take gives what waits, and how many bytes of it are replies. It is nil where there is
+// nothing, or nobody to write to, and the writer then ends.
+func (q *queue) take() (messages [][]byte, replies int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, it := range q.items {
+		messages = append(messages, it.raw)
+		if !it.note {
+			replies += len(it.raw)
+		}
+	}
+	q.items, q.pending, q.bytes = nil, 0, 0
+	if q.dead {
+		q.hold(-replies)
+		messages = nil
+	}
+	q.running = messages != nil
+	return messages, replies
 }
 
 // last takes no more from now on. Where anything was queued or begun says that something
@@ -146,6 +167,26 @@ func (q *queue) last(reply []byte, begun func() bool) bool {
 		q.push(item{raw: reply})
 	}
 	return true
+}
+
+func (q *queue) hold(n int) {
+	if q.held != nil {
+		q.held.Add(int64(n))
+	}
+}
+
+// closeWithin is close for a client whose channel has no deadline of its own: the writer is
+// left to itself after that time, since nobody may be reading.
+func (q *queue) closeWithin(most time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		q.close()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(most):
+	}
 }
 
 // close takes no more and waits for the writer.

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"net/http"
+	"time"
 
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
@@ -27,13 +28,14 @@ func (l *Listener) serveSSE(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotAcceptable, "accept", "the Accept header must list text/event-stream")
 		return
 	}
-	release, ok := l.stream(w)
+	release, ok := l.stream(w, who)
 	if !ok {
 		return
 	}
 	defer release()
 	ctx, stop := l.whileOpen(r.Context())
 	defer stop()
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a body's time does not bound a stream's
 	out := newStream(w, stop)
 	p := l.newPipe(ctx, who, to, out.queue, func(bool) era.Inbound { return l.p.Edges.Stateful }) // no stateless revision has this transport
 
@@ -72,10 +74,11 @@ func (l *Listener) serveMessages(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "session", "no such event stream is open")
 		return
 	}
-	body, ok := readBody(w, r, l.p.Body)
+	body, release, ok := l.readBody(w, r)
 	if !ok {
 		return
 	}
+	defer release()
 	p.receive(body)
 	w.WriteHeader(http.StatusAccepted)
 }

@@ -29,8 +29,8 @@ func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) err
 		_, err := w.Write(buf)
 		return err
 	}, stop)
-	p := l.newPipe(ctx, "stdio", l.p.Names, out, l.p.Edges.of)
-	defer out.close()
+	p := l.newPipe(ctx, mcp.Stdio, l.p.Names, out, l.p.Edges.of)
+	defer out.closeWithin(writeTime)
 	defer p.close()
 	lines := jsonrpc.NewLineReader(r, l.p.Body)
 	for {

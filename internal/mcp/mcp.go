@@ -24,6 +24,13 @@ type Params struct {
 	ProgressToken []byte // _meta.progressToken as a raw token; nil where there is none
 }
 
+// Principals that no token may be named: everybody on loopback where no tokens are
+// configured, and the client at the other end of our standard input.
+const (
+	Local = "local"
+	Stdio = "stdio"
+)
+
 // A Caller is whoever sent a call, as far as the house must know.
 type Caller struct {
 	Principal    string // "local" without authentication, "stdio" on a pipe, else the token's name
@@ -62,6 +69,7 @@ const (
 type Reply struct {
 	Kind   ReplyKind
 	Result []byte // the result object, the answering side's bytes
+	Seen   string // of a list that the gateway merged: the fingerprint of what it shows
 }
 
 // A Handler answers calls. Everything between a listener and a transport is one.

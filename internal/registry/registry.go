@@ -328,21 +328,22 @@ func (r *Registry) List() []Server {
 // Tried tells whether every enabled server was tried once.
 func (r *Registry) Tried() bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.started {
-		return false
-	}
-	for _, m := range r.members {
-		if m.server == nil {
-			continue
-		}
+	started := r.started
+	r.mu.Unlock()
+	return started && len(r.Untried()) == 0
+}
+
+// Untried names the enabled servers that were not tried yet.
+func (r *Registry) Untried() []string {
+	names := []string{}
+	for _, m := range r.snapshot() {
 		select {
 		case <-m.server.Tried():
 		default:
-			return false
+			names = append(names, m.def.Name)
 		}
 	}
-	return true
+	return names
 }
 
 // WaitTried waits until each of the named servers was tried once, or ctx ends.
@@ -390,6 +391,22 @@ func (r *Registry) find(name string) *member {
 		}
 	}
 	return nil
+}
+
+// Missing gives a server that is not ready and whose tool this name would be.
+func (r *Registry) Missing(tool string) (server, state string) {
+	for _, m := range r.snapshot() {
+		for _, prefix := range prefixes(m.def) {
+			rest, ok := strings.CutPrefix(tool, prefix)
+			if !ok || !strings.HasPrefix(rest, ".") && !strings.HasPrefix(rest, "__") {
+				continue
+			}
+			if st := m.server.Status().State; st != upstream.Ready {
+				return m.def.Name, string(st)
+			}
+		}
+	}
+	return "", ""
 }
 
 // Asked tells every server that a client listed.

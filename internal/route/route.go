@@ -19,6 +19,9 @@ type Listed interface {
 	WaitListed(ctx context.Context)
 	// Asked tells that a client listed, so that stale lists are fetched again.
 	Asked()
+	// Missing gives a server that is not ready and whose tool this name would be, and its
+	// state; empty for none.
+	Missing(tool string) (server, state string)
 }
 
 // Router routes calls to next.
@@ -60,7 +63,7 @@ func (r *Router) list(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	r.listed.Asked()
 	view := r.catalog.View()
 	c.Target = mcp.Target{Kind: "list", Handler: mcp.HandlerFunc(func(context.Context, *mcp.Call) (*mcp.Reply, error) {
-		return &mcp.Reply{Result: view.ToolList(c.From.Scope)}, nil
+		return &mcp.Reply{Result: view.ToolList(c.From.Scope), Seen: view.Fingerprint(c.From.Scope)}, nil
 	})}
 	return r.next.Handle(ctx, c)
 }
@@ -86,6 +89,9 @@ func (r *Router) call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 // unknown tells a caller what it may have meant. Names are compared for so many callers a
 // second only; the others are told less.
 func (r *Router) unknown(view *catalog.View, c *mcp.Call) error {
+	if server, state := r.listed.Missing(c.Name); server != "" && c.From.Scope.Server == "" {
+		return mcp.Errorf(mcp.InvalidParams, "server_down", "unknown tool: %.256q; server %q is %s, so its tools are not known now; GET /servers or the gateway's own messages say why", c.Name, server, state)
+	}
 	if !r.compares.Allow() {
 		return mcp.Errorf(mcp.InvalidParams, "unknown_tool", "unknown tool: %.256q", c.Name)
 	}

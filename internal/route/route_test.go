@@ -36,6 +36,13 @@ func (w *waiting) WaitListed(context.Context) {
 
 func (w *waiting) Asked() { w.asked++ }
 
+func (w *waiting) Missing(tool string) (server, state string) {
+	if strings.HasPrefix(tool, "down.") {
+		return "down", "crashloop"
+	}
+	return "", ""
+}
+
 func named(name string) mcp.Handler {
 	return mcp.HandlerFunc(func(_ context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		return &mcp.Reply{Result: []byte(name + " " + c.Target.Canonical + " " + c.Target.Origin)}, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"mcpgateway/internal/mcp"
 )
 
 // Bounds on the sessions that clients open over HTTP.
@@ -57,7 +59,7 @@ func (s *Store) New(principal string) *Session {
 		}
 	}
 	var victim *Session
-	over := mine >= s.bounds.PerPrincipal && principal != "local"
+	over := mine >= s.bounds.PerPrincipal && principal != mcp.Local
 	if over || len(s.byID) >= s.bounds.All {
 		victim = s.longestIdle(principal, over) // who is over the own bound takes no place of others
 		if victim == nil {

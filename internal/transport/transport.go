@@ -68,6 +68,10 @@ var ErrUnreachable = errors.New("server cannot be reached")
 // before somebody mends something: no such command, no such folder.
 var ErrNotStarted = errors.New("cannot be started")
 
+// ErrHopeless is wrapped by what Dial returns when nothing but another definition of the
+// server helps.
+var ErrHopeless = fmt.Errorf("%w until its definition or our environment is mended and the gateway started again", ErrNotStarted)
+
 // Status is an HTTP answer that carries no JSON-RPC answer of its own kind: a
 // refusal, or a success with a body that is none.
 type Status struct {

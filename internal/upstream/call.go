@@ -109,7 +109,7 @@ func (s *Server) current() (era.Outbound, error) {
 }
 
 func (s *Server) unavailable(how string) error {
-	return mcp.Errorf(mcp.Unavailable, "server_down", "server %q %s; GET /servers says why", s.p.Name, how)
+	return mcp.Errorf(mcp.Unavailable, "server_down", "server %q %s; the gateway's own messages and GET /servers say why", s.p.Name, how)
 }
 
 // Drain lets no more calls in and waits until those in flight are done, or ctx ends.

@@ -67,6 +67,9 @@ func (s *Server) reach(ctx context.Context, dialer transport.Dialer, mode string
 	if mode == Auto && s.found != "" {
 		mode = s.found
 	}
+	if mode == Auto && s.exits { // so it is started once at each attempt, not twice
+		mode = Stateful
+	}
 	var ob era.Outbound
 	switch mode {
 	case Stateful:
@@ -78,11 +81,13 @@ func (s *Server) reach(ctx context.Context, dialer transport.Dialer, mode string
 	}
 	if err != nil {
 		s.found = ""
+		s.exits = s.exits && conn != nil && conn.Err() != nil
 		if conn != nil {
-			_ = conn.Close()
+			s.left = append(s.left, conn)
 		}
 		return nil, err
 	}
+	s.exits = false
 	s.found = Stateful
 	if ob.Info().Stateless {
 		s.found = Stateless
@@ -164,6 +169,7 @@ func (s *Server) withoutProbe(ctx context.Context, dialer transport.Dialer, ende
 		return nil, nil, err
 	}
 	ob, err := outbound(stateful.Connect(ctx, conn, s.p.Self))
+	s.exits = err != nil && conn.Err() != nil
 	return ob, conn, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -59,8 +60,10 @@ type Params struct {
 // A Server is one server that is kept usable. Run is its supervisor.
 type Server struct {
 	p     Params
-	found string // the era found last time; only Run's goroutine touches it
-	older bool   // it speaks the older transport; likewise
+	found string      // the era found last time; only Run's goroutine touches it
+	older bool        // it speaks the older transport; likewise
+	exits bool        // it ended on the probe and without it; likewise
+	left  []io.Closer // connections that ended, to be closed once that is known; likewise
 
 	room    *semaphore.Weighted
 	suspect chan struct{} // holds one: a call failed, see whether the server is still there
@@ -98,6 +101,9 @@ type Status struct {
 	InFlight  int
 }
 
+// maxStderr bounds the lines of stderr in a Status.
+const maxStderr = 20
+
 // New makes a Server; Run starts it.
 func New(p Params) *Server {
 	return &Server{
@@ -122,6 +128,7 @@ func (s *Server) Status() Status {
 	s.mu.Unlock()
 	if s.p.Stderr != nil && st.State != Ready {
 		st.Stderr = s.p.Stderr()
+		st.Stderr = st.Stderr[max(0, len(st.Stderr)-maxStderr):]
 	}
 	return st
 }
@@ -159,18 +166,25 @@ func (s *Server) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.set(Starting, "")
 		err := s.life(ctx, &b)
-		s.setTried()
 		if ctx.Err() != nil {
+			s.tidy()
 			return
 		}
 		state, wait := b.next(err, time.Now())
 		why := reason(err)
 		s.set(state, why)
+		s.setTried() // after the state, which whoever waited looks at
+		s.tidy()
 		level := slog.LevelWarn
 		if why == told {
 			level = slog.LevelDebug // the same again tells nobody anything
 		}
 		told = why
+		if errors.Is(err, transport.ErrHopeless) {
+			s.p.Log.Warn(fmt.Sprintf("is %s: %s", state, why))
+			<-ctx.Done()
+			return
+		}
 		s.p.Log.Log(ctx, level, fmt.Sprintf("is %s: %s; trying again in %s", state, why, wait.Round(100*time.Millisecond)))
 		if !s.rest(ctx, wait) {
 			return
@@ -179,6 +193,14 @@ func (s *Server) Run(ctx context.Context) {
 		s.status.Restarts++
 		s.mu.Unlock()
 	}
+}
+
+// tidy closes what has ended. A process that does not obey takes its time to end.
+func (s *Server) tidy() {
+	for _, c := range s.left {
+		_ = c.Close()
+	}
+	s.left = nil
 }
 
 // life is one connection, from the dial to its end. It returns why it ended.
@@ -197,7 +219,7 @@ func (s *Server) life(ctx context.Context, b *backoff) error {
 		s.ob, s.fell = nil, time.Now()
 	}
 	s.mu.Unlock()
-	_ = ob.Close()
+	s.left = append(s.left, ob)
 	return err
 }
 

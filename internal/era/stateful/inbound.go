@@ -49,7 +49,7 @@ func (b *Inbound) Serve(ctx context.Context, in *era.Incoming) era.Answer {
 		return complete(m.ID, []byte("{}"))
 	}
 	if in.Session == nil || in.Session.Revision() == "" {
-		return era.Refuse(mcp.Errorf(mcp.InvalidRequest, "session", "the first request must be initialize"), m.ID)
+		return era.Refuse(mcp.Errorf(mcp.InvalidRequest, "session", "the first request must be initialize, or each must name its protocol version in _meta"), m.ID)
 	}
 	c.From = in.Session.Caller()
 	switch m.Method {
@@ -62,21 +62,13 @@ func (b *Inbound) Serve(ctx context.Context, in *era.Incoming) era.Answer {
 func (b *Inbound) call(ctx context.Context, in *era.Incoming, c *mcp.Call) era.Answer {
 	back := &era.CallerBack{Out: in.Out}
 	c.Back = back
-	news := ""
-	if era.IsList(c.Method) {
-		news, _ = b.p.Feed.Tools(c.From)
-	}
 	reply, err := b.p.Handler.Handle(ctx, c)
 	back.Close()
 	if err != nil {
 		return failure(in.Message.ID, err)
 	}
 	if era.IsList(c.Method) {
-		// The list was taken in between; where the view changed meanwhile nobody knows which
-		// one it shows, and being told twice is better than never.
-		if now, _ := b.p.Feed.Tools(c.From); now == news {
-			in.Session.Tell(news)
-		}
+		in.Session.Tell(reply.Seen)
 		return complete(in.Message.ID, b.lists.Get(reply.Result, projectTools))
 	}
 	return complete(in.Message.ID, projectResult(reply.Result, c.Target.Definition))

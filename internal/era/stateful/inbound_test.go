@@ -144,7 +144,7 @@ func TestBackAndForthIsNoNews(t *testing.T) {
 func TestAListIsNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, s, v, out := edge(t, func(context.Context, *mcp.Call) (*mcp.Reply, error) {
-			return &mcp.Reply{Result: []byte(`{"tools":[]}`)}, nil
+			return &mcp.Reply{Result: []byte(`{"tools":[]}`), Seen: "F2"}, nil
 		})
 		v.set("F1")
 		wantTimes(t, out.times(), 0)
@@ -168,7 +168,7 @@ func TestAListNeverHidesAChange(t *testing.T) {
 		b, s, v, out = edge(t, func(context.Context, *mcp.Call) (*mcp.Reply, error) {
 			v.set("F1")
 			time.Sleep(2 * time.Second) // the stream tells it, and waits for the next change
-			return &mcp.Reply{Result: []byte(`{"tools":[]}`)}, nil
+			return &mcp.Reply{Result: []byte(`{"tools":[]}`), Seen: "F1"}, nil
 		})
 		list(t, b, s) // shows F1
 		time.Sleep(10 * time.Second)

@@ -131,6 +131,11 @@ func (o *Outbound) Check(ctx context.Context) error {
 
 // Handle sends a call to the server.
 func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+	if c.From.TakesRounds && rawjson.Get(c.Params.Raw, "requestState") != nil {
+		// This server gave none, so that it belongs to another call (2026-07-28, patterns,
+		// Multi Round-Trip Requests).
+		return nil, mcp.Errorf(mcp.InvalidParams, "request_state", "the requestState is not of this call")
+	}
 	id := o.link.NextID()
 	var token []rawjson.Edit
 	if c.Params.ProgressToken != nil {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"sync/atomic"
 
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
@@ -19,7 +18,6 @@ import (
 type Inbound struct {
 	p         era.Params
 	lists     era.Memo
-	listening atomic.Int64
 	closing   chan struct{}
 	closeOnce sync.Once
 }
@@ -79,10 +77,13 @@ func (b *Inbound) call(ctx context.Context, in *era.Incoming, c *mcp.Call) era.A
 		return b.failure(in.Message.ID, err)
 	}
 	if era.IsList(c.Method) {
-		result := b.lists.Get(reply.Result, func(r []byte) []byte {
+		whole := func(r []byte) []byte {
 			return b.complete(in.Scope, r, rawjson.Edit{Key: era.MemberTTL, Value: []byte("0")}, rawjson.Edit{Key: era.MemberScope, Value: []byte(`"private"`)})
-		})
-		return ok(in.Message.ID, result)
+		}
+		if in.Scope.Server != "" { // a server's own account of itself may change without its list
+			return ok(in.Message.ID, whole(reply.Result))
+		}
+		return ok(in.Message.ID, b.lists.Get(reply.Result, whole))
 	}
 	return ok(in.Message.ID, b.complete(in.Scope, reply.Result))
 }

@@ -11,6 +11,7 @@ import (
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/quota"
 )
 
 // A view is the feed, as a test sets it.
@@ -77,7 +78,7 @@ func incoming(t *testing.T, method, params string, out era.Outlet) *era.Incoming
 }
 
 func inbound(h mcp.HandlerFunc, v *view) *Inbound {
-	return NewInbound(era.Params{Handler: h, Feed: v, Presence: presence{`{"name":"n","version":"1"}`, ""}})
+	return NewInbound(era.Params{Handler: h, Feed: v, Presence: presence{`{"name":"n","version":"1"}`, ""}, Streams: quota.New(100, 100)})
 }
 
 func same(t *testing.T, got []string, want ...string) {

@@ -10,9 +10,6 @@ import (
 	"mcpgateway/internal/rawjson"
 )
 
-// maxListening bounds the open subscriptions/listen requests in all.
-const maxListening = 40_000
-
 // quietTime keeps a client from being told more often.
 const quietTime = time.Second
 
@@ -24,11 +21,10 @@ func (b *Inbound) listen(ctx context.Context, in *era.Incoming, c *mcp.Call) era
 	if len(filter) == 0 || filter[0] != '{' {
 		return *refuse(in.Message, era.InvalidParams, `"notifications" must be an object`, nil)
 	}
-	if b.listening.Add(1) > maxListening {
-		b.listening.Add(-1)
+	if b.p.Streams.Take(in.Principal) != nil {
 		return b.failure(in.Message.ID, mcp.Errorf(mcp.Overloaded, "streams", "too many streams are open"))
 	}
-	defer b.listening.Add(-1)
+	defer b.p.Streams.Give(in.Principal)
 	id := in.Message.ID
 	meta := append(append([]byte(`{"`+mcp.MetaSubscription+`":`), id...), '}')
 	tools := string(rawjson.Get(filter, "toolsListChanged")) == "true"

@@ -26,6 +26,7 @@ type Outbound struct {
 	listening atomic.Pointer[subscription] // the newest one
 
 	mirrors atomic.Pointer[map[string][]mirror] // by tool, as last listed; nil off HTTP
+	listed  atomic.Pointer[era.ListBounds]      // of that listing
 }
 
 // ErrNotStateless is wrapped by what Connect returns when the server's answer shows that
@@ -100,6 +101,7 @@ func (o *Outbound) Tools(ctx context.Context, b era.ListBounds) (*era.Listing, e
 		return result, err
 	})
 	if err == nil && o.link.Conn.OwnStream() {
+		o.listed.Store(&b)
 		o.readMirrors(l)
 	}
 	return l, err
@@ -173,7 +175,7 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 	if remote := era.AsRemote(err); remote != nil && remote.Number == era.HeaderMismatch && o.mirrors.Load() != nil && ctx.Err() == nil {
 		// The tool's parameters may have changed since it was listed. The answer proves
 		// that it did not run, so it goes once more (2026-07-28, Streamable HTTP, Client Behavior).
-		if _, stale := o.Tools(ctx, retryList); stale == nil {
+		if _, stale := o.Tools(ctx, *o.listed.Load()); stale == nil {
 			result, err = o.call(ctx, c)
 		}
 	}
@@ -185,9 +187,6 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 	}
 	return readReply(c, result)
 }
-
-// retryList bounds the listing before a call goes once more.
-var retryList = era.ListBounds{Pages: 100, Entries: 2000, Time: 10 * time.Second}
 
 // call is one request of a call and its answer.
 func (o *Outbound) call(ctx context.Context, c *mcp.Call) ([]byte, error) {

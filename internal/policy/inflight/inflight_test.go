@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/quota"
 )
 
 func call(who string) *mcp.Call { return &mcp.Call{From: &mcp.Caller{Principal: who}} }
@@ -37,14 +38,14 @@ func held(t *testing.T, h mcp.Handler, who string, n int) <-chan error {
 	return out
 }
 
-func blocking(b *Bounds) (h mcp.Handler, release chan struct{}) {
+func blocking(b *quota.Quota) (h mcp.Handler, release chan struct{}) {
 	release = make(chan struct{})
-	return b.Wrap(mcp.HandlerFunc(func(context.Context, *mcp.Call) (*mcp.Reply, error) { <-release; return &mcp.Reply{}, nil })), release
+	return New(b)(mcp.HandlerFunc(func(context.Context, *mcp.Call) (*mcp.Reply, error) { <-release; return &mcp.Reply{}, nil })), release
 }
 
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, release := blocking(New(2, 5))
+		h, release := blocking(quota.New(2, 5))
 		began := time.Now()
 		alice := held(t, h, "alice", 2)
 		if reason := reasonOf(<-held(t, h, "alice", 1)); reason != "too_many_calls" {
@@ -73,9 +74,9 @@ func TestBounds(t *testing.T) {
 // TestLocalHasTheBoundOfAll: without authentication all are one.
 func TestLocalHasTheBoundOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, release := blocking(New(1, 3))
-		out := held(t, h, Local, 3)
-		if reason := reasonOf(<-held(t, h, Local, 1)); reason != "overloaded" {
+		h, release := blocking(quota.New(1, 3))
+		out := held(t, h, mcp.Local, 3)
+		if reason := reasonOf(<-held(t, h, mcp.Local, 1)); reason != "overloaded" {
 			t.Errorf("a fourth call: %q", reason)
 		}
 		close(release)
@@ -87,34 +88,10 @@ func TestLocalHasTheBoundOfAll(t *testing.T) {
 	})
 }
 
-func TestWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New(9, 9)
-		b.Wait(t.Context())
-		h, release := blocking(b)
-		out := held(t, h, "a", 3)
-		ctx, stop := context.WithTimeout(t.Context(), time.Second)
-		defer stop()
-		began := time.Now()
-		b.Wait(ctx)
-		if d := time.Since(began); d != time.Second {
-			t.Errorf("waited %v with calls open", d)
-		}
-		done := make(chan struct{})
-		go func() { defer close(done); b.Wait(context.Background()) }()
-		synctest.Wait()
-		close(release)
-		<-done
-		for range 3 {
-			<-out
-		}
-	})
-}
-
 // TestPlacesAreGivenBack however a call ends.
 func TestPlacesAreGivenBack(t *testing.T) {
-	b := New(3, 10)
-	h := b.Wrap(mcp.HandlerFunc(func(ctx context.Context, _ *mcp.Call) (*mcp.Reply, error) {
+	b := quota.New(3, 10)
+	h := New(b)(mcp.HandlerFunc(func(ctx context.Context, _ *mcp.Call) (*mcp.Reply, error) {
 		switch rand.IntN(3) {
 		case 0:
 			return nil, errors.New("no")
@@ -131,7 +108,12 @@ func TestPlacesAreGivenBack(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if b.total != 0 || len(b.open) != 0 {
-		t.Errorf("%d in flight, by caller %v", b.total, b.open)
+	if b.Open() != 0 {
+		t.Errorf("%d in flight", b.Open())
+	}
+	for range 3 { // each caller's own places are back too
+		if err := b.Take("1"); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -86,6 +86,9 @@ func (p *Params) lookup() (string, error) {
 	if found != nil {
 		return "", notStarted("command %q: %s; %s", p.Command, plain(found), advice(found))
 	}
+	if first, rest, spaced := strings.Cut(p.Command, " "); spaced {
+		return "", notStarted("command %q was not found on PATH; no shell takes it apart: write %q as the command and put %q into \"args\", word by word", p.Command, first, rest)
+	}
 	return "", notStarted("command %q was not found on PATH; install it, or give its full path", p.Command)
 }
 

@@ -179,7 +179,7 @@ func (d *Dialer) noteSkipped(line []byte) {
 	if !ok {
 		return
 	}
-	args := []any{"lines", n, "line", quoted(line)}
+	args := []any{"lines", n, "line", quoted([]byte(d.hide.Replace(string(line[:min(len(line), lineBytes)]))))}
 	if t := strings.TrimSpace(string(line[:min(len(line), 8)])); t == "{" || t == "[" {
 		args = append(args, "hint", "a message must stand on one line; this server spreads its JSON over several")
 	}

@@ -51,7 +51,7 @@ func (d *Dialer) readStderr(r io.Reader, last *atomic.Pointer[string]) {
 	var rate allowance
 	for {
 		part, err := in.ReadSlice('\n')
-		line := strings.TrimSpace(strings.ToValidUTF8(string(part), "\uFFFD"))
+		line := d.hide.Replace(strings.TrimSpace(strings.ToValidUTF8(string(part), "\uFFFD")))
 		for err == bufio.ErrBufferFull { // the rest of a line that is too long
 			_, err = in.ReadSlice('\n')
 		}

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"time"
 
 	"mcpgateway/internal/jsonrpc"
@@ -31,6 +33,10 @@ type Params struct {
 
 	Log *slog.Logger // already says which server; nil discards
 
+	// Secrets are values that no line of the server's is shown with: not in logs, not in
+	// reasons, not in Stderr's lines.
+	Secrets []string
+
 	// Stderr, where set, gets every line of stderr on one goroutine. It must not block.
 	Stderr func(line string)
 }
@@ -43,6 +49,7 @@ type Dialer struct {
 	exit    time.Duration
 	drain   time.Duration
 	stderr  ring
+	hide    *strings.Replacer
 	skipped notice // lines on stdout that are no message
 	long    notice // lines on stdout that are too long
 }
@@ -55,7 +62,22 @@ func New(p Params) *Dialer {
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Dialer{p: p, stall: writeStall, exit: exitGrace, drain: drainGrace}
+	return &Dialer{p: p, stall: writeStall, exit: exitGrace, drain: drainGrace, hide: hider(p.Secrets)}
+}
+
+// minSecret is the shortest value that is hidden: shorter ones are no secrets, and words of
+// any line.
+const minSecret = 6
+
+func hider(secrets []string) *strings.Replacer {
+	secrets = slices.SortedFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) }) // one may begin another
+	var pairs []string
+	for _, s := range secrets {
+		if len(s) >= minSecret {
+			pairs = append(pairs, s, "•••")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // Stderr gives the last lines of stderr, oldest first: 64 KiB in all, kept over restarts.

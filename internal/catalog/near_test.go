@@ -1,0 +1,103 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// plainDistance is Wagner and Fischer's, with the whole matrix and no short cut.
+func plainDistance(a, b string) int {
+	fold := func(s string) []byte {
+		out := []byte(s)
+		for i, c := range out {
+			if 'A' <= c && c <= 'Z' {
+				out[i] = c | 0x20
+			}
+		}
+		return out
+	}
+	x, y := fold(a), fold(b)
+	far := make([][]int, len(x)+1)
+	for i := range far {
+		far[i] = make([]int, len(y)+1)
+		for j := range far[i] {
+			switch {
+			case i == 0:
+				far[i][j] = j
+			case j == 0:
+				far[i][j] = i
+			case x[i-1] == y[j-1]:
+				far[i][j] = far[i-1][j-1]
+			default:
+				far[i][j] = 1 + min(far[i-1][j-1], far[i-1][j], far[i][j-1])
+			}
+		}
+	}
+	return far[len(x)][len(y)]
+}
+
+func TestDistance(t *testing.T) {
+	name := rapid.OneOf(rapid.StringMatching(`[abAB_.]{0,12}`), rapid.String())
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := name.Draw(t, "a"), name.Draw(t, "b")
+		most := rapid.IntRange(0, 20).Draw(t, "most")
+		got, want := distance(a, b, most), plainDistance(a, b)
+		if want <= most && got != want || want > most && got <= most {
+			t.Fatalf("distance(%q, %q, %d) is %d, not %d", a, b, most, got, want)
+		}
+	})
+}
+
+// TestNearest: those that are near enough, nearest first, in the order of the list where
+// they are as near, and three at most.
+func TestNearest(t *testing.T) {
+	word := rapid.OneOf(rapid.StringMatching(`[abc]{0,7}`), rapid.SampledFrom([]string{strings.Repeat("a", 128), strings.Repeat("a", 129), strings.Repeat("a", 100)}))
+	rapid.Check(t, func(t *rapid.T) {
+		name := word.Draw(t, "name")
+		names := rapid.SliceOfDistinct(word, rapid.ID[string]).Draw(t, "names")
+		var want []string
+		if len(name) <= 128 {
+			for far := range max(1, len(name)/3) + 1 {
+				for _, n := range names {
+					if len(n) <= 128 && plainDistance(name, n) == far {
+						want = append(want, n)
+					}
+				}
+			}
+		}
+		want = want[:min(len(want), 3)]
+		if got := Near(name, names); !slices.Equal(got, want) {
+			t.Fatalf("near %q of %q are %q, not %q", name, names, got, want)
+		}
+	})
+}
+
+func TestNearIsBounded(t *testing.T) {
+	long := strings.Repeat("x", 129)
+	if got := Near(long, []string{long}); got != nil {
+		t.Errorf("a name of 129 bytes is compared: %q", got)
+	}
+	if got := Near(long[:128], []string{long, long[:128]}); !slices.Equal(got, []string{long[:128]}) {
+		t.Errorf("near are %q", got)
+	}
+	names := make([]string, 2001)
+	for i := range names {
+		names[i] = fmt.Sprintf("some other name %d", i)
+	}
+	names[1999], names[2000] = "needle1", "needle2"
+	if got := Near("needle", names); !slices.Equal(got, []string{"needle1"}) {
+		t.Errorf("of 2001 names %q are near", got)
+	}
+	if got := Near("some other name 0", names[:100]); !slices.Equal(got, names[:3]) {
+		t.Errorf("near are %q", got)
+	}
+	for _, name := range []string{"", "x", "read"} {
+		if got := Near(name, nil); got != nil {
+			t.Errorf("near %q of nothing are %q", name, got)
+		}
+	}
+}
