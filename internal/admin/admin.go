@@ -81,6 +81,9 @@ type Params struct {
 	Log      *slog.Logger
 }
 
+// settleTime lets a start that fails just at its time be told as a failure.
+const settleTime = time.Second
+
 // API serves the operators' routes.
 type API struct{ p Params }
 
@@ -178,7 +181,7 @@ func (a *API) addServers(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Query().Get("wait") != "0" {
 		for _, d := range defs { // each has its own start time, from the same moment
-			ctx, stop := context.WithDeadline(r.Context(), began.Add(d.StartTimeout))
+			ctx, stop := context.WithDeadline(r.Context(), began.Add(d.StartTimeout+settleTime))
 			a.p.Gateway.WaitTried(ctx, d.Name)
 			stop()
 		}

@@ -8,12 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	mcpgo "github.com/mark3labs/mcp-go/client"
 )
 
 // client is one kind of client. Each lists the tools and makes the calls of every job, in order.
 type client struct {
 	name      string
-	stateless bool // speaks 2026-07-28 where its peer does
+	stateless bool   // speaks 2026-07-28 where its peer does
+	plain     string // a stateless one's likeness that asks initialize at once
 	run       func(ctx context.Context, jobs []job) ([]session, error)
 }
 
@@ -28,7 +31,8 @@ type jobCall struct {
 	Name      string         `json:"name"`
 	Arguments map[string]any `json:"arguments"`
 
-	progress int // notifications to wait for
+	progress int  // notifications to wait for
+	loose    bool // any others may come at any time
 }
 
 // session is what a client saw. Tools is what its SDK gave; WireTools, of those clients that can tell,
@@ -53,10 +57,22 @@ func clients() []client {
 	return []client{
 		{name: "ts-v1", run: tsClient("ts-v1.mjs", "stateful")},
 		{name: "ts-v2-stateful", run: tsClient("ts-v2.mjs", "stateful")},
-		{name: "ts-v2-auto", stateless: true, run: tsClient("ts-v2.mjs", "auto")},
+		{name: "ts-v2-auto", stateless: true, plain: "ts-v2-stateful", run: tsClient("ts-v2.mjs", "auto")},
 		{name: "go-stateful", run: goClient("2025-11-25")},
-		{name: "go-auto", stateless: true, run: goClient("")},
+		{name: "go-auto", stateless: true, plain: "go-stateful", run: goClient("")},
+		{name: "mcpgo-stateful", run: mcpgoClient(mcpgo.WithProtocolVersion("2025-11-25"))},
+		{name: "mcpgo-auto", stateless: true, plain: "mcpgo-stateful", run: mcpgoClient()},
 	}
+}
+
+// clientNamed is one of the clients.
+func clientNamed(name string) client {
+	for _, c := range clients() {
+		if c.name == name {
+			return c
+		}
+	}
+	panic("no client " + name)
 }
 
 // tsClient runs one of the TypeScript programs, one process for all jobs.

@@ -1,8 +1,11 @@
-// Package interop tests the gateway against real peers: the official npm servers, servers made with
-// the official Go SDK in both eras, and clients made with the TypeScript SDKs v1 and v2 and the Go SDK.
+// Package interop tests the gateway against real peers: the official npm servers, an MCP Apps server,
+// gopls, servers made with the official Go SDK and with mcp-go in both eras; and clients made with the
+// TypeScript SDKs v1 and v2, the Go SDK and mcp-go, the MCP Inspector and mcp-remote. Names are tested
+// in both styles.
 //
 // It runs the gateway's binary as a process and knows nothing of its inside: it never imports the
 // gateway. The binary is built from the folder two levels up, or named by MCP_GATEWAY_BIN. What the
 // tests need of npm is pinned in package.json and package-lock.json and installed with "npm ci" when
-// it is missing or out of date. A peer that is missing fails the tests; nothing is skipped.
+// it is missing or out of date; gopls is pinned in fleet_test.go. A peer that is missing fails the
+// tests; nothing is skipped.
 package interop

@@ -15,52 +15,74 @@ import (
 // fleet is all the peers: where their programs are, and the HTTP servers, which run as long as the
 // tests do. Stdio servers are started by whoever speaks to them.
 type fleet struct {
-	dir      string // temporary; everything the tests write is below it
-	node     string
-	goServer string
-	files    string // what the filesystem server may see
-	urls     map[string]string
-	running  []*process
-}
-
-// server is one MCP server and what is known about it.
-type server struct {
-	name      string
-	link      link
-	stateless bool // speaks 2026-07-28
-	calls     func(cell string) []call
-}
-
-// link is how a client reaches a server.
-type link struct {
-	Transport string            `json:"transport"` // stdio, sse, http
-	URL       string            `json:"url,omitempty"`
-	Command   string            `json:"command,omitempty"`
-	Args      []string          `json:"args,omitempty"`
-	Env       map[string]string `json:"env,omitempty"`
+	dir         string // temporary; everything the tests write is below it
+	node        string
+	goServer    string
+	mcpgoServer string
+	gopls       string
+	files       string // what the filesystem server may see
+	module      string // a Go module, for gopls
+	urls        map[string]string
+	running     []*process
 }
 
 const helloText = "Hello from a real file.\nGröße: 漢字 🧭\n"
 
+// goplsVersion is the newest that the Go of go.mod builds.
+const goplsVersion = "golang.org/x/tools/gopls@v0.23.0"
+
 func newFleet(ctx context.Context, dir string) (*fleet, error) {
-	f := &fleet{dir: dir, files: filepath.Join(dir, "files"), urls: map[string]string{}}
-	if err := os.Mkdir(f.files, 0o755); err != nil {
-		return f, err
-	}
-	if err := os.WriteFile(filepath.Join(f.files, "hello.txt"), []byte(helloText), 0o644); err != nil {
+	f := &fleet{dir: dir, urls: map[string]string{}}
+	if err := f.writeFiles(); err != nil {
 		return f, err
 	}
 	var err error
 	if f.node, err = nodePath(ctx); err != nil {
 		return f, err
 	}
-	if err = npmInstall(ctx); err != nil {
-		return f, err
+	f.goServer, f.mcpgoServer = filepath.Join(dir, "gosdk-server"), filepath.Join(dir, "mcpgo-server")
+	f.gopls = filepath.Join(dir, "gopls")
+	// The network and the compiler are both slow: at once.
+	steps := []func() error{
+		func() error { return npmInstall(ctx) },
+		func() error {
+			return errors.Join(goBuild(ctx, ".", "./cmd/gosdk-server", f.goServer),
+				goBuild(ctx, ".", "./cmd/mcpgo-server", f.mcpgoServer), f.installGopls(ctx))
+		},
 	}
-	if f.goServer, err = goBuild(ctx, ".", "./cmd/gosdk-server", filepath.Join(dir, "gosdk-server")); err != nil {
+	errs := make(chan error, len(steps))
+	for _, step := range steps {
+		go func() { errs <- step() }()
+	}
+	for range steps {
+		err = errors.Join(err, <-errs)
+	}
+	if err != nil {
 		return f, err
 	}
 	return f, f.startHTTPServers(ctx)
+}
+
+// installGopls builds it apart from this module, whose other dependencies it would change.
+func (f *fleet) installGopls(ctx context.Context) error {
+	return tool(ctx, ".", "env", "GOBIN="+f.dir, "go", "install", goplsVersion)
+}
+
+func (f *fleet) writeFiles() error {
+	f.files, f.module = filepath.Join(f.dir, "files"), filepath.Join(f.dir, "module")
+	for file, text := range map[string]string{
+		filepath.Join(f.files, "hello.txt"): helloText,
+		filepath.Join(f.module, "go.mod"):   "module example.com/hello\n\ngo 1.26\n",
+		filepath.Join(f.module, "hello.go"): "package hello\n\n// Greeting says hello.\nfunc Greeting() string { return \"Hello\" }\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *fleet) startHTTPServers(ctx context.Context) error {
@@ -88,18 +110,38 @@ func (f *fleet) startHTTPServers(ctx context.Context) error {
 		f.urls[s.name] = fmt.Sprintf("http://127.0.0.1:%d%s", port, s.path)
 		ready = append(ready, func() error { _, err := p.waitLine(ctx, s.says); return err })
 	}
-	for _, era := range []string{"stateful", "stateless"} {
-		name := "go-" + era + "-http"
-		p, err := f.start(name, exec.Command(f.goServer, "-transport", "http", "-era", era))
+	for _, s := range []struct {
+		name    string
+		command []string
+	}{
+		{"go-stateful-http", []string{f.goServer, "-transport", "http", "-era", "stateful"}},
+		{"go-stateless-http", []string{f.goServer, "-transport", "http", "-era", "stateless"}},
+		{"mcpgo-stateful-http", []string{f.mcpgoServer, "-transport", "http", "-era", "stateful"}},
+		{"mcpgo-stateless-http", []string{f.mcpgoServer, "-transport", "http", "-era", "stateless"}},
+		{"mcpgo-sse", []string{f.mcpgoServer, "-transport", "sse"}},
+	} {
+		p, err := f.start(s.name, exec.Command(s.command[0], s.command[1:]...))
 		if err != nil {
 			return err
 		}
 		ready = append(ready, func() error {
 			line, err := p.waitLine(ctx, "listening on ")
-			f.urls[name] = strings.TrimPrefix(line, "listening on ")
+			f.urls[s.name] = strings.TrimPrefix(line, "listening on ")
 			return err
 		})
 	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	gopls := exec.Command(f.gopls, "mcp", fmt.Sprintf("-listen=127.0.0.1:%d", port))
+	gopls.Dir = f.module
+	p, err := f.start("gopls-sse", gopls)
+	if err != nil {
+		return err
+	}
+	f.urls["gopls-sse"] = fmt.Sprintf("http://127.0.0.1:%d/sse", port)
+	ready = append(ready, func() error { _, err := p.waitLine(ctx, "server listening"); return err })
 	for _, wait := range ready {
 		if err := wait(); err != nil {
 			return err
@@ -124,39 +166,14 @@ func (f *fleet) stop() {
 	}
 }
 
-// servers are all servers, in the order of the config. The memory server keeps its file in dir; the
-// stdio servers carry mark in their environment.
-func (f *fleet) servers(dir, mark string) ([]server, error) {
-	npm := map[string]string{}
-	for _, name := range []string{"server-everything", "server-filesystem", "server-memory"} {
-		script, err := npmServer(name)
-		if err != nil {
-			return nil, err
-		}
-		npm[name] = script
-	}
-	stdio := func(command string, args ...string) link {
-		return link{Transport: "stdio", Command: command, Args: args, Env: map[string]string{markVar: mark}}
-	}
-	memory := stdio(f.node, npm["server-memory"])
-	memory.Env["MEMORY_FILE_PATH"] = filepath.Join(dir, "memory.jsonl")
-	files := func(string) []call { return filesystemCalls(f.files) }
-	return []server{
-		{name: "everything-stdio", link: stdio(f.node, npm["server-everything"]), calls: everythingCalls},
-		{name: "everything-sse", link: link{Transport: "sse", URL: f.urls["everything-sse"]}, calls: everythingCalls},
-		{name: "everything-http", link: link{Transport: "http", URL: f.urls["everything-http"]}, calls: everythingCalls},
-		{name: "filesystem", link: stdio(f.node, npm["server-filesystem"], f.files), calls: files},
-		{name: "memory", link: memory, calls: memoryCalls},
-		{name: "go-stateful-stdio", link: stdio(f.goServer, "-era", "stateful"), calls: goCalls},
-		{name: "go-stateful-http", link: link{Transport: "http", URL: f.urls["go-stateful-http"]}, calls: goCalls},
-		{name: "go-stateless-stdio", link: stdio(f.goServer, "-era", "stateless"), stateless: true, calls: goCalls},
-		{name: "go-stateless-http", link: link{Transport: "http", URL: f.urls["go-stateless-http"]}, stateless: true, calls: goCalls},
-	}, nil
+// npmServer is the script of an installed official server.
+func npmServer(name string) (string, error) {
+	return npmScript("@modelcontextprotocol/"+name, "dist/index.js")
 }
 
-// npmServer is the script of an installed npm server.
-func npmServer(name string) (string, error) {
-	script, err := filepath.Abs(filepath.Join("node_modules", "@modelcontextprotocol", name, "dist", "index.js"))
+// npmScript is a file of an installed package.
+func npmScript(pkg, file string) (string, error) {
+	script, err := filepath.Abs(filepath.Join("node_modules", pkg, file))
 	if err != nil {
 		return "", err
 	}

@@ -15,38 +15,47 @@ import (
 	"time"
 )
 
-// TestThroughGateway puts all servers behind one gateway at once. Each client, on each transport,
-// must list what the servers list to it directly but for the names, and every server's tools must
-// answer through the gateway as they do directly.
+// TestThroughGateway puts all servers of a group behind one gateway at once. Each client, on each
+// transport and in each style of names, must list what the servers list to it directly but for the
+// names, and every server's tools must answer through the gateway as they do directly.
 func TestThroughGateway(t *testing.T) {
-	t.Run("http", func(t *testing.T) {
-		g := startGateway(t)
-		for _, c := range clients() {
-			for _, l := range []link{{Transport: "http", URL: g.base + "/mcp"}, {Transport: "sse", URL: g.base + "/sse"}} {
-				t.Run(c.name+"/"+l.Transport, func(t *testing.T) { checkThrough(t, c, l, g.servers) })
+	for _, group := range []group{wide, slow} {
+		t.Run("http/"+group.name, func(t *testing.T) {
+			g := startGateway(t, group)
+			for _, name := range group.clients {
+				for _, st := range styles {
+					for _, l := range g.links(st) {
+						t.Run(name+"/"+l.Transport+"/"+st.name, func(t *testing.T) {
+							checkThrough(t, clientNamed(name), l, st, g.gatewayConfig)
+						})
+					}
+				}
 			}
-		}
-		t.Run("servers", func(t *testing.T) { checkReported(t, g) })
-	})
-	t.Run("stdio", func(t *testing.T) {
-		for _, c := range clients() {
-			t.Run(c.name, func(t *testing.T) {
-				conf := newGatewayConfig(t)
-				l := link{Transport: "stdio", Command: gatewayBinary(t), Args: conf.args("stdio")}
-				checkThrough(t, c, l, conf.servers)
+			t.Run("servers", func(t *testing.T) { checkReported(t, g) })
+		})
+	}
+	for _, c := range clients() {
+		for _, st := range styles {
+			t.Run("stdio/wide/"+c.name+"/"+st.name, func(t *testing.T) {
+				conf := newGatewayConfig(t, wide)
+				l := link{Transport: "stdio", Command: gatewayBinary(t), Args: conf.args("stdio", st.args...)}
+				checkThrough(t, c, l, st, conf)
 				checkNoneLeft(t, conf.mark)
 			})
 		}
-	})
+	}
 }
 
 // checkThrough runs one cell: a client, and a transport of the gateway that has all servers behind it.
-func checkThrough(t *testing.T, c client, l link, servers []server) {
-	direct := directSessions(t, c)
-	cell := c.name + "-" + l.Transport
+func checkThrough(t *testing.T, c client, l link, st style, conf *gatewayConfig) {
+	direct, servers := directSessions(t, c, conf.group), conf.servers
+	cell := strings.ReplaceAll(t.Name(), "/", "-") // one memory server may serve several
+	exposed := func(s server) func(string) string {
+		return func(tool string) string { return st.of(s.name, tool) }
+	}
 	j := job{link: l}
 	for _, s := range servers {
-		j.Calls = append(j.Calls, jobCalls(s.calls(cell), s.name+".")...)
+		j.Calls = append(j.Calls, jobCalls(s.calls(cell), exposed(s))...)
 	}
 	sessions, err := c.run(context.Background(), []job{j})
 	if err != nil {
@@ -59,11 +68,11 @@ func checkThrough(t *testing.T, c client, l link, servers []server) {
 	}
 	var want, wantWire []listed
 	for i, s := range servers {
-		want = append(want, listing(t, s.name+".", direct.sessions[i].Tools)...)
-		wantWire = append(wantWire, listing(t, s.name+".", direct.sessions[i].WireTools)...)
+		want = append(want, listing(t, exposed(s), direct.sessions[i].Tools)...)
+		wantWire = append(wantWire, listing(t, exposed(s), direct.sessions[i].WireTools)...)
 	}
-	compareListings(t, "tools", sameValue, listing(t, "", got.Tools), want)
-	compareListings(t, "tools on the wire", sameBytes, listing(t, "", got.WireTools), wantWire)
+	compareListings(t, "tools", sameValue, listing(t, originName, got.Tools), want)
+	compareListings(t, "tools on the wire", sameBytes, listing(t, originName, got.WireTools), wantWire)
 	i := 0
 	for _, s := range servers {
 		for _, call := range s.calls(cell) {
@@ -94,7 +103,7 @@ func checkReported(t *testing.T, g *gateway) {
 	if len(report.Servers) != len(g.servers) {
 		t.Fatalf("/servers has %d servers, want %d:\n%s", len(report.Servers), len(g.servers), body)
 	}
-	direct := directSessions(t, clients()[0])
+	direct := directSessions(t, clientNamed(g.group.clients[0]), g.group)
 	for i, s := range g.servers {
 		got := report.Servers[i]
 		if got.Name != s.name || got.Reason != "" || (got.Protocol >= firstStateless) != s.stateless ||
@@ -105,17 +114,18 @@ func checkReported(t *testing.T, g *gateway) {
 	}
 }
 
-// gatewayConfig is a config file with all servers, and a place for the gateway's state.
+// gatewayConfig is a config file with all servers of a group, and a place for the gateway's state.
 type gatewayConfig struct {
+	group           group
 	dir, file, mark string
 	servers         []server
 }
 
-func newGatewayConfig(t *testing.T) *gatewayConfig {
+func newGatewayConfig(t *testing.T, group group) *gatewayConfig {
 	t.Helper()
 	dir := t.TempDir()
 	mark := fmt.Sprintf("gateway-%d", time.Now().UnixNano())
-	servers, err := theFleet.servers(dir, mark)
+	servers, err := group.servers(theFleet, dir, mark)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +141,9 @@ func newGatewayConfig(t *testing.T) *gatewayConfig {
 		} else {
 			entry["command"], entry["args"], entry["env"] = s.link.Command, s.link.Args, s.link.Env
 		}
+		if s.link.Cwd != "" {
+			entry["cwd"] = s.link.Cwd
+		}
 		entries = append(entries, fmt.Sprintf("    %s: %s", mustJSON(s.name), mustJSON(entry)))
 	}
 	text := "{\n  \"mcpServers\": {\n" + strings.Join(entries, ",\n") + "\n  }\n}\n"
@@ -138,7 +151,7 @@ func newGatewayConfig(t *testing.T) *gatewayConfig {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &gatewayConfig{dir: dir, file: file, mark: mark, servers: servers}
+	return &gatewayConfig{group: group, dir: dir, file: file, mark: mark, servers: servers}
 }
 
 func (c *gatewayConfig) args(transport string, more ...string) []string {
@@ -153,9 +166,9 @@ type gateway struct {
 }
 
 // startGateway returns when the gateway has tried all its servers; the end of the test ends it.
-func startGateway(t *testing.T) *gateway {
+func startGateway(t *testing.T, group group) *gateway {
 	t.Helper()
-	conf := newGatewayConfig(t)
+	conf := newGatewayConfig(t, group)
 	port, err := freePort()
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +190,14 @@ func startGateway(t *testing.T) *gateway {
 	})
 	g.waitReady(t)
 	return g
+}
+
+// links are the endpoints that have a style.
+func (g *gateway) links(st style) []link {
+	return []link{
+		{Transport: "http", URL: g.base + "/mcp" + st.path},
+		{Transport: "sse", URL: g.base + "/sse" + st.path},
+	}
 }
 
 func (g *gateway) waitReady(t *testing.T) {
@@ -221,7 +242,8 @@ var buildGateway = sync.OnceValues(func() (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	return goBuild(ctx, filepath.Join("..", ".."), "./cmd/mcp-gateway", filepath.Join(theFleet.dir, "mcp-gateway"))
+	bin := filepath.Join(theFleet.dir, "mcp-gateway")
+	return bin, goBuild(ctx, filepath.Join("..", ".."), "./cmd/mcp-gateway", bin)
 })
 
 func gatewayBinary(t *testing.T) string {

@@ -37,7 +37,7 @@ func goSession(ctx context.Context, revision string, j job) (s session, err erro
 	if err != nil {
 		return s, err
 	}
-	notes := &progressLog{byToken: map[any][]progressNote{}, changed: make(chan struct{})}
+	notes := newProgressLog()
 	c := mcp.NewClient(&mcp.Implementation{Name: "interop-go", Version: "1.0.0"}, &mcp.ClientOptions{
 		Capabilities:                &mcp.ClientCapabilities{},
 		ProgressNotificationHandler: notes.add,
@@ -68,7 +68,7 @@ func goSession(ctx context.Context, revision string, j job) (s session, err erro
 		if err != nil {
 			return s, err
 		}
-		o.Progress = notes.take(token, call.progress)
+		o.Progress = notes.take(token, call)
 		s.Results = append(s.Results, o)
 	}
 	s.StrayProgress = notes.left()
@@ -79,10 +79,7 @@ func goTransport(ctx context.Context, l link, stderr *bytes.Buffer) (mcp.Transpo
 	switch l.Transport {
 	case "stdio":
 		cmd := exec.CommandContext(ctx, l.Command, l.Args...)
-		cmd.Env = os.Environ()
-		for k, v := range l.Env {
-			cmd.Env = append(cmd.Env, k+"="+v)
-		}
+		cmd.Env, cmd.Dir = append(os.Environ(), l.environ()...), l.Cwd
 		cmd.Stderr = stderr
 		inOwnGroup(cmd)
 		return &mcp.CommandTransport{Command: cmd}, nil
@@ -110,20 +107,36 @@ func goCall(ctx context.Context, cs *mcp.ClientSession, c jobCall, token string)
 type progressLog struct {
 	mu      sync.Mutex
 	byToken map[any][]progressNote // guarded by mu
+	loose   map[any]bool           // tokens whose notifications may come at any time; guarded by mu
 	changed chan struct{}          // guarded by mu
+}
+
+func newProgressLog() *progressLog {
+	return &progressLog{byToken: map[any][]progressNote{}, loose: map[any]bool{}, changed: make(chan struct{})}
 }
 
 func (l *progressLog) add(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
 	p := req.Params
+	l.note(p.ProgressToken, progressNote{p.Progress, p.Total, p.Message})
+}
+
+func (l *progressLog) note(token any, n progressNote) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.byToken[p.ProgressToken] = append(l.byToken[p.ProgressToken], progressNote{p.Progress, p.Total, p.Message})
+	l.byToken[token] = append(l.byToken[token], n)
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-// take returns the notifications with a token, once there are as many as are wanted.
-func (l *progressLog) take(token any, want int) []progressNote {
+// take returns the notifications with the token of a call, once there are as many as are wanted.
+func (l *progressLog) take(token any, c jobCall) []progressNote {
+	want := c.progress
+	if c.loose {
+		want = 0
+		l.mu.Lock()
+		l.loose[token] = true
+		l.mu.Unlock()
+	}
 	guard := time.After(5 * time.Second)
 	for {
 		l.mu.Lock()
@@ -146,8 +159,10 @@ func (l *progressLog) left() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
-	for _, notes := range l.byToken {
-		n += len(notes)
+	for token, notes := range l.byToken {
+		if !l.loose[token] {
+			n += len(notes)
+		}
 	}
 	return n
 }

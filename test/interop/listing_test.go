@@ -15,9 +15,9 @@ type listed struct {
 	members map[string]json.RawMessage
 }
 
-// listing reads definitions and puts prefix before their names. The member execution (2025-11-25
+// listing reads definitions and gives them the names that they are to have. The member execution (2025-11-25
 // tasks) is left out: the gateway may leave it out, and nothing else.
-func listing(t *testing.T, prefix string, tools []json.RawMessage) []listed {
+func listing(t *testing.T, name func(tool string) string, tools []json.RawMessage) []listed {
 	t.Helper()
 	var out []listed
 	for _, raw := range tools {
@@ -28,7 +28,7 @@ func listing(t *testing.T, prefix string, tools []json.RawMessage) []listed {
 		if err := json.Unmarshal(l.members["name"], &l.name); err != nil {
 			t.Fatalf("name of tool %s: %v", raw, err)
 		}
-		l.name = prefix + l.name
+		l.name = name(l.name)
 		delete(l.members, "name")
 		delete(l.members, "execution")
 		out = append(out, l)

@@ -1,7 +1,7 @@
 // What every TypeScript client program of the interop tests does: it takes a JSON array of jobs
 // as its only argument and prints one JSON line for each, in order.
 //
-// A job: {transport: "stdio" | "sse" | "http", url, headers, command, args, env, mode,
+// A job: {transport: "stdio" | "sse" | "http", url, headers, command, args, env, cwd, mode,
 //         calls: [{name, arguments}]}
 // A line: {protocolVersion, serverInfo, tools, wireTools, results: [{result | error, progress}]}
 //      or {error} if no session came about.

@@ -10,7 +10,7 @@ await main({
     const options = { requestInit: { headers: job.headers ?? {} } };
     switch (job.transport) {
       case 'stdio':
-        return new StdioClientTransport({ command: job.command, args: job.args, env: job.env, stderr: 'inherit' });
+        return new StdioClientTransport({ command: job.command, args: job.args, env: job.env, cwd: job.cwd, stderr: 'inherit' });
       case 'sse':
         return new SSEClientTransport(new URL(job.url), options);
       case 'http':
