@@ -71,27 +71,32 @@ func Merge(parts []*Part, b Bounds) *View {
 			alone.names = append(alone.names, e.Target.Origin)
 		}
 	}
+	reserved := make(map[string]bool, 3*len(v.entries))
+	for _, e := range v.entries {
+		reserved[e.Target.Canonical] = true
+		for style := range styles {
+			reserved[e.prefixed[style]] = true
+		}
+	}
 	for style := range styles {
-		v.expose(style)
+		v.expose(style, reserved)
 	}
 	return v
 }
 
-// expose gives every entry its name of one style. Prefixed names are settled first, those
-// of bare entries included, so that a bare name never displaces one; of two equal bare ones
-// the earlier entry has it, and the other yields to its prefixed name.
-func (v *View) expose(style int) {
+// expose gives every entry its name of one style. Prefixed and canonical names of either
+// style are reserved, those of bare entries included, so that a bare name never displaces
+// one and a name means the same tool at every endpoint; of two equal bare ones the earlier
+// entry has it, and the other yields to its prefixed name.
+func (v *View) expose(style int, reserved map[string]bool) {
 	table := make(map[string]*Entry, len(v.entries))
-	settled := make(map[string]bool, len(v.entries))
-	for _, e := range v.entries {
-		settled[e.prefixed[style]] = true
-	}
+	taken := map[string]bool{}
 	names := make([]string, len(v.entries))
 	for i, e := range v.entries {
 		name := e.prefixed[style]
-		if bare := e.bare[style]; bare != "" && !settled[bare] {
+		if bare := e.bare[style]; bare != "" && !reserved[bare] && !taken[bare] {
 			name = bare
-			settled[bare] = true
+			taken[bare] = true
 		}
 		names[i] = name
 		table[name] = e

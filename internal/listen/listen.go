@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -89,7 +90,12 @@ func (l *Listener) scope(w http.ResponseWriter, r *http.Request) (mcp.Scope, boo
 		return mcp.Scope{Server: name}, true
 	}
 	s := l.p.Names
-	switch r.URL.Query().Get("names") {
+	named := r.URL.Query()["names"]
+	if len(named) > 1 {
+		refuse(w, http.StatusBadRequest, "names", "names may be given once")
+		return mcp.Scope{}, false
+	}
+	switch strings.Join(named, "") {
 	case "":
 	case "dotted":
 		s.Safe = false

@@ -13,6 +13,7 @@ import (
 
 	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/config"
+	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/upstream"
 )
 
@@ -357,9 +358,9 @@ func (r *Registry) WaitTried(ctx context.Context, names ...string) {
 	}
 }
 
-// WaitListed waits until every server was tried once, but only so long after the start:
-// lists never wait for a slow server twice.
-func (r *Registry) WaitListed(ctx context.Context) {
+// WaitListed waits until the server was tried once, or every one where none is named, but
+// only so long after the start: lists never wait for a slow server twice.
+func (r *Registry) WaitListed(ctx context.Context, server string) {
 	r.mu.Lock()
 	left := time.Until(r.since.Add(r.p.ListWait))
 	r.mu.Unlock()
@@ -368,7 +369,11 @@ func (r *Registry) WaitListed(ctx context.Context) {
 	}
 	ctx, stop := context.WithTimeout(ctx, left)
 	defer stop()
-	r.WaitTried(ctx)
+	if server == "" {
+		r.WaitTried(ctx)
+	} else {
+		r.WaitTried(ctx, server)
+	}
 }
 
 // Has tells whether a server of this name is wanted and enabled.
@@ -394,19 +399,24 @@ func (r *Registry) find(name string) *member {
 }
 
 // Missing gives a server that is not ready and whose tool this name would be.
-func (r *Registry) Missing(tool string) (server, state string) {
+func (r *Registry) Missing(s mcp.Scope, tool string) (server, state string) {
 	for _, m := range r.snapshot() {
-		for _, prefix := range prefixes(m.def) {
-			rest, ok := strings.CutPrefix(tool, prefix)
-			if !ok || !strings.HasPrefix(rest, ".") && !strings.HasPrefix(rest, "__") {
-				continue
-			}
-			if st := m.server.Status().State; st != upstream.Ready {
-				return m.def.Name, string(st)
-			}
+		if s.Server == "" && !owns(m.def, tool) || s.Server != "" && s.Server != m.def.Name {
+			continue
+		}
+		if st := m.server.Status().State; st != upstream.Ready {
+			return m.def.Name, string(st)
 		}
 	}
 	return "", ""
+}
+
+// owns tells whether a tool's name begins as those of a server do.
+func owns(def config.Server, tool string) bool {
+	return slices.ContainsFunc(prefixes(def), func(prefix string) bool {
+		rest, ok := strings.CutPrefix(tool, prefix)
+		return ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "__"))
+	})
 }
 
 // Asked tells every server that a client listed.

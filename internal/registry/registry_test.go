@@ -25,7 +25,7 @@ func TestNothingStartsBeforeStart(t *testing.T) {
 		if h.Tried() {
 			t.Error("tried before the start")
 		}
-		h.WaitListed(t.Context()) // returns: nobody would end the wait
+		h.WaitListed(t.Context(), "") // returns: nobody would end the wait
 		h.Start()
 		h.Start()
 		h.WaitTried(t.Context())
@@ -241,7 +241,7 @@ func TestWaitListed(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		var lists sync.WaitGroup
 		for range 10 {
-			lists.Go(func() { h.WaitListed(t.Context()) })
+			lists.Go(func() { h.WaitListed(t.Context(), "") })
 		}
 		lists.Wait()
 		if d := time.Since(began); d != 10*time.Second {
@@ -249,9 +249,9 @@ func TestWaitListed(t *testing.T) {
 		}
 		equal(t, "tools", h.tools(), "a.t")
 		began = time.Now()
-		h.WaitListed(t.Context())
+		h.WaitListed(t.Context(), "")
 		ok(t, h.Add([]config.Server{behaving("later", "hang")}))
-		h.WaitListed(t.Context())
+		h.WaitListed(t.Context(), "")
 		if d := time.Since(began); d != 0 {
 			t.Errorf("later lists waited %v", d)
 		}
@@ -279,7 +279,7 @@ func TestWaitListedEnds(t *testing.T) {
 		ok(t, h.Apply([]config.Server{def("a"), def("b")}))
 		h.Start()
 		began := time.Now()
-		h.WaitListed(t.Context())
+		h.WaitListed(t.Context(), "")
 		equal(t, "tools", h.tools(), "a.t b.t")
 		if d := time.Since(began); d != 0 {
 			t.Errorf("it took %v", d)
@@ -292,7 +292,7 @@ func TestWaitListedEnds(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
 		began := time.Now()
-		h.WaitListed(ctx)
+		h.WaitListed(ctx, "")
 		if d := time.Since(began); d != time.Second {
 			t.Errorf("it took %v", d)
 		}

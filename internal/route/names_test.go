@@ -183,3 +183,24 @@ func TestInstructionsOfScopes(t *testing.T) {
 		t.Errorf("at nobody's endpoint: %q", got)
 	}
 }
+
+// TestAServersEndpointWaitsForItAlone, and says what state it is in.
+func TestAServersEndpointWaitsForItAlone(t *testing.T) {
+	c, w := catalog.New(), &waiting{}
+	r := New(c, w, Dispatch)
+	only := call("x")
+	only.From.Scope.Server = "down"
+	w.meanwhile = func() {
+		if w.server != "down" {
+			t.Errorf("waited for %q", w.server)
+		}
+	}
+	_, err := r.Handle(t.Context(), only)
+	if code, reason := codeOf(err); code != mcp.InvalidParams || reason != "server_down" || !strings.Contains(err.Error(), "crashloop") {
+		t.Errorf("%v", err)
+	}
+	w.meanwhile = nil
+	if _, err := r.Handle(t.Context(), call("down.x")); err == nil || !strings.Contains(err.Error(), `server "down" is crashloop`) {
+		t.Errorf("%v", err)
+	}
+}

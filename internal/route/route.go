@@ -14,14 +14,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Listed waits until every server has listed once, or has failed to, or has had its time.
+// Listed tells of servers whose lists the catalog does not have.
 type Listed interface {
-	WaitListed(ctx context.Context)
+	// WaitListed waits until the server has listed once, or every one where none is named,
+	// or has failed to, or has had its time.
+	WaitListed(ctx context.Context, server string)
 	// Asked tells that a client listed, so that stale lists are fetched again.
 	Asked()
 	// Missing gives a server that is not ready and whose tool this name would be, and its
-	// state; empty for none.
-	Missing(tool string) (server, state string)
+	// state; empty for none. At a server's own endpoint every name is one of that server's.
+	Missing(s mcp.Scope, tool string) (server, state string)
 }
 
 // Router routes calls to next.
@@ -59,7 +61,7 @@ func (r *Router) list(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		// Lists have one page, so no cursor is ours.
 		return nil, mcp.Errorf(mcp.InvalidParams, "cursor", "the cursor is not one of this list")
 	}
-	r.listed.WaitListed(ctx)
+	r.listed.WaitListed(ctx, c.From.Scope.Server)
 	r.listed.Asked()
 	view := r.catalog.View()
 	c.Target = mcp.Target{Kind: "list", Handler: mcp.HandlerFunc(func(context.Context, *mcp.Call) (*mcp.Reply, error) {
@@ -75,7 +77,7 @@ func (r *Router) call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	view := r.catalog.View()
 	e := view.Tool(c.From.Scope, c.Name)
 	if e == nil { // its server may not have listed yet
-		r.listed.WaitListed(ctx)
+		r.listed.WaitListed(ctx, c.From.Scope.Server)
 		view = r.catalog.View()
 		e = view.Tool(c.From.Scope, c.Name)
 	}
@@ -89,7 +91,7 @@ func (r *Router) call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 // unknown tells a caller what it may have meant. Names are compared for so many callers a
 // second only; the others are told less.
 func (r *Router) unknown(view *catalog.View, c *mcp.Call) error {
-	if server, state := r.listed.Missing(c.Name); server != "" && c.From.Scope.Server == "" {
+	if server, state := r.listed.Missing(c.From.Scope, c.Name); server != "" {
 		return mcp.Errorf(mcp.InvalidParams, "server_down", "unknown tool: %.256q; server %q is %s, so its tools are not known now; GET /servers or the gateway's own messages say why", c.Name, server, state)
 	}
 	if !r.compares.Allow() {

@@ -24,10 +24,12 @@ func view(handler mcp.Handler, names ...string) *catalog.View {
 // A waiting is a Listed that does something while it waits.
 type waiting struct {
 	waited, asked int
+	server        string // waited for last
 	meanwhile     func()
 }
 
-func (w *waiting) WaitListed(context.Context) {
+func (w *waiting) WaitListed(_ context.Context, server string) {
+	w.server = server
 	w.waited++
 	if w.meanwhile != nil {
 		w.meanwhile()
@@ -36,8 +38,8 @@ func (w *waiting) WaitListed(context.Context) {
 
 func (w *waiting) Asked() { w.asked++ }
 
-func (w *waiting) Missing(tool string) (server, state string) {
-	if strings.HasPrefix(tool, "down.") {
+func (w *waiting) Missing(s mcp.Scope, tool string) (server, state string) {
+	if s.Server == "down" || strings.HasPrefix(tool, "down.") {
 		return "down", "crashloop"
 	}
 	return "", ""
