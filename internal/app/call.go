@@ -13,6 +13,7 @@ import (
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/rawjson"
+	"mcpgateway/internal/route"
 )
 
 // CallTool calls one tool and prints its result. It is an error if the tool says that it
@@ -62,13 +63,19 @@ func (c *client) call(ctx context.Context, e *catalog.Entry, arguments []byte) (
 	params = append(append(append(params, `,"_meta":`...), meta...), '}')
 	back := &progress{w: c.o.Stderr, shown: c.hand.ErrTerminal || c.hand.Verbose, over: c.hand.ErrTerminal && !c.hand.Verbose, width: c.hand.Width}
 	defer back.end()
-	return c.router.Handle(ctx, &mcp.Call{
+	call := &mcp.Call{
 		Method: mcp.ToolsCall, Name: name, Params: mcp.Params{Raw: params, Meta: meta, ProgressToken: []byte(token)},
 		From: &mcp.Caller{Principal: "local", Scope: c.scope}, Back: back,
-	})
+	}
+	if e.Definition == nil { // what is not listed cannot be routed by name
+		call.Target = e.Target
+		return route.Dispatch.Handle(ctx, call)
+	}
+	return c.router.Handle(ctx, call)
 }
 
-// find starts what can have the tool, and gives it. A name that begins with a server's is
+// find starts what can have the tool, and gives it; a URL's that is not listed there has
+// no definition. A name that begins with a server's is
 // looked for there; only a server without a prefix could have it as well.
 func (c *client) find(ctx context.Context, name string) (*catalog.Entry, error) {
 	var likely []string
@@ -87,7 +94,7 @@ func (c *client) find(ctx context.Context, name string) (*catalog.Entry, error) 
 		if err := c.start(ctx, func(def config.Server) bool { return begins(name, def) }); err != nil {
 			return nil, err
 		}
-		if e := c.catalog.View().Tool(c.scope, name); e != nil {
+		if e := c.catalog.View().Find(mcp.Tools, c.scope, name); e != nil {
 			return e, nil
 		}
 		for _, server := range likely {
@@ -105,13 +112,17 @@ func (c *client) find(ctx context.Context, name string) (*catalog.Entry, error) 
 	if err := c.start(ctx, func(config.Server) bool { return true }); err != nil {
 		return nil, err
 	}
-	if e := c.catalog.View().Tool(c.scope, name); e != nil {
+	if e := c.catalog.View().Find(mcp.Tools, c.scope, name); e != nil {
 		return e, nil
 	}
 	if c.scope.Server != "" {
 		if err := c.failure(c.scope.Server); err != nil {
 			return nil, err
 		}
+		// A gateway takes more names than it lists, and any server may: what this one means
+		// is for whoever is there to say.
+		target := mcp.Target{Server: c.scope.Server, Kind: "tool", Origin: name, Handler: c.registry.Handler(c.scope.Server)}
+		return &catalog.Entry{Target: target}, nil
 	}
 	c.tellFailed() // it may be a tool of theirs
 	return nil, c.unknown(name)
@@ -134,11 +145,11 @@ func begins(name string, def config.Server) bool {
 // unknown says that there is no such tool, and what may have been meant.
 func (c *client) unknown(name string) error {
 	view := c.catalog.View()
-	same, near := view.Meant(c.scope, name)
+	same, near := view.Meant(mcp.Tools, c.scope, name)
 	if same == nil && near == nil { // or the part after the server's name
 		origins := map[string]string{}
 		var names []string
-		for _, e := range view.Tools() {
+		for _, e := range view.Entries(mcp.Tools) {
 			if origins[e.Target.Origin] == "" {
 				names = append(names, e.Target.Origin)
 				origins[e.Target.Origin] = e.Target.Canonical
@@ -157,6 +168,21 @@ func (c *client) unknown(name string) error {
 	return fmt.Errorf("there is no tool %q; mcp-gateway tools %s lists those there are", name, c.where())
 }
 
+// unlisted adds to what a server says of a name that it does not list, unless it names what
+// may have been meant by itself.
+func (c *client) unlisted(name, said string) string {
+	_, near := c.catalog.View().Meant(mcp.Tools, c.scope, name)
+	if near == nil {
+		return "; mcp-gateway tools " + c.where() + " lists those there are"
+	}
+	for _, n := range near {
+		if strings.Contains(said, n) {
+			return ""
+		}
+	}
+	return "; did you mean " + strings.Join(near, " or ") + "?"
+}
+
 // explain says why a call has no result, and what to do.
 func (c *client) explain(e *catalog.Entry, err error) error {
 	name := e.Target.Canonical
@@ -170,7 +196,10 @@ func (c *client) explain(e *catalog.Entry, err error) error {
 	if errors.As(err, &remote) {
 		message, _ := rawjson.Text(rawjson.Get(remote.Raw, "message"))
 		said := fmt.Sprintf("%s: the server answers with error %d: %s", name, remote.Number, message)
-		if remote.Number == era.InvalidParams {
+		switch {
+		case e.Definition == nil:
+			said += c.unlisted(name, message)
+		case remote.Number == era.InvalidParams:
 			said += "; " + signatureOf(rawjson.Get(e.Definition, "inputSchema")).explained()
 		}
 		return errors.New(printable(said))

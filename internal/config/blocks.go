@@ -148,12 +148,15 @@ func (r *reader) name(m node, taken map[string]node) string {
 		name = slug(m.key)
 		const rule = "a server's name has letters, digits, _ and - only, begins with a letter or digit, and has at most 64 characters"
 		switch {
-		case name == "":
+		case name == "" && r.body:
 			m.problemAt(m.keyAt, "%s; choose another name", rule)
 			return m.key
 		case r.body:
 			m.problemAt(m.keyAt, "%s; write %q", rule, name)
 		default:
+			if name == "" {
+				name = numbered(m.key)
+			}
 			m.warnAt(m.keyAt, "is called %q here, because %s", name, rule)
 		}
 	}

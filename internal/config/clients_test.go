@@ -21,7 +21,7 @@ type sample struct {
 
 // stdioServer and httpServer fill in what no sample changes.
 func stdioServer(name, command string, change func(*Server)) Server {
-	s := Server{Name: name, Transport: Stdio, Command: command, Enabled: true, StartTimeout: startStdio, CallTimeout: callTimeout, Protocol: Auto}
+	s := Server{Name: name, Transport: Stdio, Command: command, Enabled: true, StartTimeout: startStdio, CallTimeout: callTimeout, Protocol: Auto, Sessions: SessionsShared, Instructions: true}
 	if change != nil {
 		change(&s)
 	}
@@ -230,7 +230,7 @@ func TestTenKindsOfMistakesAreTenProblems(t *testing.T) {
 		{"command and url", `6:33: mcpServers.both.url: stands beside "command"`},
 		{"neither", `7:16: mcpServers.none: needs "command"`},
 		{"a number for a text", `8:28: mcpServers.type.command: must be text in "quotes"`},
-		{"an unknown transport", `9:56: mcpServers.choice.type: must be "stdio", "sse" or "streamable-http"`},
+		{"an unknown transport", `9:56: mcpServers.choice.type: must be "stdio", "sse" or "streamable-http"; did you mean "http"?`},
 		{"a URL without its scheme", "10:24: mcpServers.url.url: must be an absolute URL"},
 		{"no time", "11:48: mcpServers.time.callTimeout: must be more than 0"},
 		{"an open ${", "12:43: mcpServers.var.args[0]: ${ is not closed"},

@@ -84,7 +84,7 @@ func TestSyntaxErrorIsOneProblemAtItsPlace(t *testing.T) {
 		{"", "f.json:1:1: there is nothing here"},
 		{" \n// nothing\n", "f.json:3:1: ends too early"},
 		{"{\n  \"mcpServers\": {\n", "f.json:3:1: ends too early"},
-		{"{\n  \"é\": 1 2}", "f.json:2:10: invalid character '2' after object value"},
+		{"{\n  \"é\": 1 2}", "f.json:2:10: a comma is missing before this"},
 		{"{\"a\": hunter2}", "f.json:1:7: is no JSON value"},
 		{"{\"a\": 'hunter2'}", "f.json:1:7: text stands in \"double quotes\""},
 		{"{\"a\": \"hunter2\n\"}", "f.json:1:7: this string does not end on its line"},
@@ -93,7 +93,38 @@ func TestSyntaxErrorIsOneProblemAtItsPlace(t *testing.T) {
 		{`{"a": "C:\hunter2"}`, "f.json:1:7: this string holds a wrong escape"},
 		{"{} /* x", "f.json:1:4: this comment is not closed"},
 		{"{\"ä\xff\": 1}", "f.json:1:4: is not UTF-8"},
-		{"{} {}", "f.json:1:4: invalid character '{' after top-level value"},
+		{"{} {}", "f.json:1:4: the end was before this"},
+		{"{\n  \"a\": 1\n  \"b\": \"hunter2\"}", "f.json:3:3: a comma is missing before \"b\""},
+		{"{\"a\": \"say \"hunter2\" now\"}", "f.json:1:13: a comma is missing before this, or it belongs inside quotes"},
+		{"{\"a\": \"say\"\"hunter2\"}", "f.json:1:12: a comma is missing before this"},
+		{"{\"a\": [1] \"hunter2\" /**/ : 2}", "f.json:1:11: a comma is missing before this"},
+		{"{\"a\": 1 {\"b\": 2}}", "f.json:1:9: a comma and a name are missing before this"},
+		{"{\"a\": \"b\": 1}", "f.json:1:10: this colon is one too many"},
+		{"{\"a\": {\"b\": 1]}", "f.json:1:14: a } is missing before this ]"},
+		{"[\"a\"\n \"hunter2\"]", "f.json:2:2: a comma is missing before this"},
+		{"[\"a\" \"b\": 1]", "f.json:1:6: a comma is missing before this"},
+		{"{\"a\": [\"b\": 1]}", "f.json:1:11: a list has no names"},
+		{"{\"a\": [1}", "f.json:1:9: a ] is missing before this }"},
+		{"{\"a\": [1,}", "f.json:1:10: a ] is missing before this }"},
+		{"{\"a\": 1,, \"b\": 2}", "f.json:1:9: this comma is one too many"},
+		{"{\"a\": // [\n \"[\", \"b\": }", "f.json:2:12: a value is missing before this }"},
+		{"{\"a\": ]}", "f.json:1:7: a } is missing before this ]"},
+		{"{: 1}", "f.json:1:2: this colon is one too many, or a name"},
+		{"{\"a\" \"hunter2\"}", "f.json:1:6: a colon is missing before this"},
+		{"{\"a\", \"b\": 1}", "f.json:1:5: a colon and a value are missing before this"},
+		{"{1: 2}", "f.json:1:2: here stands a name in \"double quotes\""},
+		{"{hunter2: 2}", "f.json:1:2: is no JSON value; text stands in \"double quotes\""},
+		{"{\"a\": 1}}", "f.json:1:9: this } is one too many"},
+		{"]", "f.json:1:1: this ] closes nothing"},
+		{"{\"a\": @hunter2}", "f.json:1:7: no value begins so"},
+		{"{\"a\": “hunter2”}", "f.json:1:7: text stands in straight \"double quotes\""},
+		{"{\"a\": 1，\"b\": 2}", "f.json:1:8: write a plain comma (,)"},
+		{"{\"a\"：1}", "f.json:1:5: write a plain colon (:)"},
+		{"{\"a\" = 1}", "f.json:1:6: a colon stands between a name and its value"},
+		{"{\"a\": 1; \"b\": 2}", "f.json:1:8: a comma stands between two values"},
+		{"{\"a\": 1 # hunter2\n}", "f.json:1:9: a comment begins with //"},
+		{"{\"a\":\u00a01}", "f.json:1:6: here is an invisible character, U+00A0"},
+		{"{// \u2028\n}", "f.json:1:5: here is an invisible character, U+2028"},
 		{deep, "f.json:1:65: is nested deeper than 64 levels"},
 		{"[" + strings.Repeat("1,", 300_000), "f.json:1:400001: holds more than 200000 values"},
 	} {
@@ -144,7 +175,7 @@ func TestServerAsWritten(t *testing.T) {
 	want := Server{
 		Name: "s", Transport: "stdio", Command: "/etc/gw/bin/x", Args: []string{"-v", "$HOME", "$(id)", "${X}", "80"},
 		Env: []Var{{"B", "t"}, {"A", ""}}, InheritEnv: []string{"AWS_PROFILE"}, Cwd: "/etc/gw/work",
-		StartTimeout: 1500 * time.Millisecond, CallTimeout: 2 * time.Minute, Protocol: "stateful",
+		StartTimeout: 1500 * time.Millisecond, CallTimeout: 2 * time.Minute, Protocol: "stateful", Sessions: "shared", Instructions: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %s\nwant %s", dump(got), dump(want))
@@ -152,7 +183,7 @@ func TestServerAsWritten(t *testing.T) {
 	got = one(t, `"url": "${BASE}/mcp", "headers": {"Authorization": "Bearer ${TOKEN}"}`, env("BASE", "https://h", "TOKEN", "t"))
 	want = Server{
 		Name: "s", Transport: "streamable-http", URL: "https://h/mcp", Headers: []Var{{"Authorization", "Bearer t"}},
-		Enabled: true, StartTimeout: 30 * time.Second, CallTimeout: 10 * time.Minute, Protocol: "auto",
+		Enabled: true, StartTimeout: 30 * time.Second, CallTimeout: 10 * time.Minute, Protocol: "auto", Sessions: "shared", Instructions: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %s\nwant %s", dump(got), dump(want))
@@ -211,7 +242,7 @@ func TestUnknownKeysAreWarnings(t *testing.T) {
 	want := []string{
 		`f.json:2:3: plugins: is not a known key and is ignored; known are "mcpServers" and "gateway"`,
 		`f.json:4:5: mcpServers["my server.1"]: is called "my-server-1" here, because a server's name has letters, digits, _ and - only, begins with a letter or digit, and has at most 64 characters`,
-		`f.json:4:37: mcpServers["my server.1"].retries: is not a known key and is ignored; known are transport, type, command, args, env, envFile, inheritEnv, cwd, url, headers, prefix, enabled, startTimeout, callTimeout, protocol`,
+		`f.json:4:37: mcpServers["my server.1"].retries: is not a known key and is ignored; known are transport, type, command, args, env, envFile, inheritEnv, cwd, url, headers, prefix, enabled, startTimeout, callTimeout, protocol, sessions, roots, instructions`,
 		`f.json:4:51: mcpServers["my server.1"].comand: is not a known key and is ignored; did you mean "command"?`,
 		`f.json:4:85: mcpServers["my server.1"].headers: has no effect on a stdio server; remove it`,
 		`f.json:4:108: mcpServers["my server.1"].autoAprove: is not a known key and is ignored; did you mean "autoApprove"?`,

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -45,6 +47,9 @@ func (r *serverReader) envFile(n node) []Var {
 			if !slices.Contains([]string{"workspaceFolder", "workspaceFolderBasename", "pathSeparator", "/"}, name) {
 				path, _ = n.text()
 			}
+		}
+		if strings.ContainsFunc(path, unicode.IsControl) {
+			path = strconv.Quote(path) // a problem is one line
 		}
 		r.faults = append(r.faults, fmt.Sprintf("envFile %s %s", path, f.message))
 	}

@@ -90,11 +90,14 @@ func (r *serverReader) variables(n node) []Var {
 	}
 	var list []Var
 	for _, m := range o.members {
+		if m.isNull() {
+			continue
+		}
 		if !validEnvName(m.key) {
 			m.problemAt(m.keyAt, "must be the name of a variable, without = in it")
 			continue
 		}
-		if e, ok := r.expanded(m); ok {
+		if e, ok := r.value(m); ok {
 			list = append(list, Var{m.key, Secret(e.text)})
 		}
 	}
@@ -108,9 +111,7 @@ func validEnvName(s string) bool { return s != "" && !strings.ContainsAny(s, "=\
 func (r *serverReader) http(s *Server) {
 	if r.hasURL {
 		if e, ok := r.expanded(r.url); ok {
-			if message := wrongURL(e.text); message != "" {
-				r.fault(r.url, e, message)
-			}
+			r.checkURL(e)
 			s.URL = e.text
 		}
 	}
@@ -124,6 +125,9 @@ func (r *serverReader) http(s *Server) {
 	}
 	names := make(map[string]string)
 	for _, m := range o.members {
+		if m.isNull() {
+			continue
+		}
 		folded := strings.ToLower(m.key)
 		if other, ok := names[folded]; ok {
 			m.problemAt(m.keyAt, "is the same header as %s (case does not count); remove one", quote(other))
@@ -132,13 +136,41 @@ func (r *serverReader) http(s *Server) {
 		if message := wrongHeader(folded); message != "" {
 			m.problemAt(m.keyAt, "%s", message)
 		}
-		if e, ok := r.expanded(m); ok {
+		if e, ok := r.value(m); ok {
 			if !validHeaderValue(e.text) {
 				r.fault(m, e, "must not hold line breaks or other control characters")
 			}
 			s.Headers = append(s.Headers, Var{m.key, Secret(e.text)})
 		}
 	}
+}
+
+// checkURL checks the server's URL, but not by our rules where it is for another program's
+// transport.
+func (r *serverReader) checkURL(e expansion) {
+	if r.elsewhere {
+		return
+	}
+	scheme, message := otherScheme(e.text), wrongURL(e.text)
+	if scheme != "" {
+		message = "must begin with http:// or https://; the gateway does not reach servers over " + scheme + "://"
+	}
+	switch {
+	case message == "":
+	case scheme != "" && !e.unsure() && len(e.used) == 0:
+		r.cannot(r.url, message)
+	default:
+		r.fault(r.url, e, message)
+	}
+}
+
+// value is expanded for what is text in the end, but is often written as a number or as
+// true: it is taken as its own characters, a number with each of its digits.
+func (r *serverReader) value(n node) (expansion, bool) {
+	if l, ok := n.value.(hujson.Literal); ok && (l.Kind() == '0' || l.Kind() == 't' || l.Kind() == 'f') {
+		return expansion{text: string(l)}, true
+	}
+	return r.expanded(n)
 }
 
 // expanded is the node's text with its variables put in. Without complaint it may

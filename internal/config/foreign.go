@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tailscale/hujson"
@@ -135,10 +136,35 @@ func (r *serverReader) times(s *Server) {
 				r.doubt(n, n.keyAt, "stands beside %q, which counts; remove it", from)
 			default:
 				from = key
-				n.durationIn(t.to, t.unit[i])
+				r.foreignTime(n, t.to, t.unit[i])
 			}
 		}
 	}
+}
+
+// foreignTime reads a time of another client's into to, as far as it can be kept: some
+// have 0 or less for no bound at all, which is no reason to refuse their file.
+func (r *serverReader) foreignTime(n node, to *time.Duration, unit func(float64) float64) {
+	v, ok := n.time(unit)
+	switch {
+	case !ok:
+		r.doubt(n, n.at, "is no time; the default, %s, counts", plainTime(*to))
+	case v <= 0:
+		r.doubt(n, n.at, "is not more than 0, and there is no time without end; the default, %s, counts", plainTime(*to))
+	case v > maxTime:
+		r.doubt(n, n.at, "is more than 24h, the longest there is, which counts")
+		*to = maxTime
+	default:
+		*to = v
+	}
+}
+
+// plainTime is a whole number of minutes or seconds as a person writes it.
+func plainTime(d time.Duration) string {
+	if s, ok := strings.CutSuffix(d.String(), "m0s"); ok {
+		return s + "m"
+	}
+	return d.String()
 }
 
 // prefix reads what stands before the names of the server's tools.

@@ -157,6 +157,7 @@ func TestEnvFilesFaultsStayWithTheirServer(t *testing.T) {
 		{"good.env", ""},
 		{"${DIR}/good.env", ""},
 		{"bad.env", "envFile " + dir + "/bad.env line 1 is not KEY=VALUE; a comment begins with #"},
+		{`a\nb\u009b.env`, `envFile "` + dir + `/a\nb\u009b.env" does not exist`},
 		{"none.env", "envFile " + dir + "/none.env does not exist"},
 		{"${DIR}/none.env", "envFile ${DIR}/none.env does not exist"},
 		{"${userHome}/none.env", "envFile ${userHome}/none.env does not exist"},

@@ -26,6 +26,9 @@ type Gateway struct {
 	// Names is the style of the names that clients see where they ask for none:
 	// "dotted" (default), as in files.read, or "safe", as in files__read.
 	Names string
+	// PageSize is how many entries one page of a list has. 0 (default): a list has one page,
+	// since many clients read only the first.
+	PageSize int
 	// Limits are the bounds on what strangers and servers can make us hold.
 	Limits Limits
 }
@@ -86,6 +89,7 @@ func (r *reader) gateway(n node, g *Gateway) {
 				g.Names = s
 			}
 		}},
+		counted("pageSize", &g.PageSize),
 		setting{"limits", func(n node) { g.Limits.read(n) }},
 	)
 }

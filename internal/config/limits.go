@@ -30,6 +30,15 @@ type Limits struct {
 	CallMax time.Duration
 	// Sessions bounds what is remembered of stateful clients.
 	Sessions Sessions
+	// Parked bounds the calls of stateless clients that wait for the answer to a question.
+	Parked Parked
+	// QuestionTime is how long a server's question to a client may stay open. Default 10 min.
+	QuestionTime time.Duration
+	// Clients is how many clients have a connection of their own to one server whose
+	// "sessions" are "per-client". Default 64.
+	Clients int
+	// EventBytes bounds the events that are kept for HTTP clients that connect again.
+	EventBytes EventBytes
 	// ToolsPerServer is how many tools of one server are listed. Default 2,000.
 	ToolsPerServer int
 	// ToolBytes is the size of one tool's definition in bytes. Default 256 KiB.
@@ -64,6 +73,22 @@ type Sessions struct {
 	Idle time.Duration
 }
 
+// Parked counts calls.
+type Parked struct {
+	// Principal: of one caller. Default 16.
+	Principal int
+	// All: in the whole gateway. Default 1,024.
+	All int
+}
+
+// EventBytes counts bytes of events, and 256 more for each.
+type EventBytes struct {
+	// Session: of one session. Default 1 MiB.
+	Session int
+	// All: in the whole gateway. Default 64 MiB.
+	All int
+}
+
 // Defaults are the bounds of a file that sets none.
 func Defaults() Limits {
 	return Limits{
@@ -77,6 +102,10 @@ func Defaults() Limits {
 		ListGrace:      5 * time.Minute,
 		CallMax:        time.Hour,
 		Sessions:       Sessions{Principal: 1000, All: 20_000, Idle: 30 * time.Minute},
+		Parked:         Parked{Principal: 16, All: 1024},
+		QuestionTime:   10 * time.Minute,
+		Clients:        64,
+		EventBytes:     EventBytes{Session: 1 << 20, All: 64 << 20},
 		ToolsPerServer: 2000,
 		ToolBytes:      256 << 10,
 		CatalogBytes:   32 << 20,
@@ -109,6 +138,20 @@ func (l *Limits) read(n node) {
 				counted("principal", &l.Sessions.Principal),
 				counted("all", &l.Sessions.All),
 				timed("idle", &l.Sessions.Idle),
+			)
+		}},
+		setting{"parked", func(n node) {
+			n.read(
+				counted("principal", &l.Parked.Principal),
+				counted("all", &l.Parked.All),
+			)
+		}},
+		timed("questionTime", &l.QuestionTime),
+		counted("clients", &l.Clients),
+		setting{"eventBytes", func(n node) {
+			n.read(
+				counted("session", &l.EventBytes.Session),
+				counted("all", &l.EventBytes.All),
 			)
 		}},
 		counted("toolsPerServer", &l.ToolsPerServer),

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 )
@@ -42,6 +44,13 @@ func slug(s string) string {
 		}
 	}
 	return strings.TrimRight(b.String(), "-_")
+}
+
+// numbered makes a valid name of one that slug has nothing to keep of: always the same one,
+// whatever else is in the file.
+func numbered(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "server-" + hex.EncodeToString(sum[:3])
 }
 
 // synonyms are what other programs call our keys.

@@ -66,7 +66,7 @@ func TestGateway(t *testing.T) {
 		"allowedOrigins": ["https://App.example.com:443", "http://localhost:3000", "vscode-webview://abc"],
 		"admin": {"auth": "none"}, "names": "safe",
 		"auth": {"tokens": [{"name": "a@b", "token": "${T}"}, {"token": "0123456789abcde=", "name": "c"}]},
-		"limits": {"depth": 7, "listGrace": 90, "sessions": {"idle": "1h"}, "inFlight": {"all": 2}},
+		"limits": {"depth": 7, "listGrace": 90, "sessions": {"idle": "1h"}, "inFlight": {"all": 2}, "eventBytes": {"session": 5}},
 	}}`), env("T", "ABCDEFGHIJKLMNOP"))
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +83,7 @@ func TestGateway(t *testing.T) {
 	want.Limits.ListGrace = 90 * time.Second
 	want.Limits.Sessions.Idle = time.Hour
 	want.Limits.InFlight.All = 2
+	want.Limits.EventBytes.Session = 5
 	if !reflect.DeepEqual(c.Gateway, want) {
 		t.Errorf("got  %+v\nwant %+v", c.Gateway, want)
 	}

@@ -72,11 +72,31 @@ type Server struct {
 	// Protocol is "auto" (default), "stateful" or "stateless".
 	Protocol string
 
+	// Sessions is "shared" (default): one connection or process for all clients, or
+	// "per-client": one for each, so that the server can ask its client for roots, and for
+	// anything else while several calls run. Servers of the stateless era need none.
+	Sessions string
+	// Roots are the folders and other places that a shared server is told to work in. Nil:
+	// none are declared.
+	Roots []Root
+	// Instructions: what the server says of itself stands in the gateway's instructions.
+	// Default true.
+	Instructions bool
+
 	// Problem, if not empty, says why this server alone cannot start, in a person's
 	// words: a variable is not set, or its value makes no sense there. It names
 	// variables, never their values.
 	Problem string
 }
+
+// Values of Server.Sessions.
+const (
+	SessionsShared    = "shared"
+	SessionsPerClient = "per-client"
+)
+
+// A Root is a place that a server may work in; Name, which may be empty, is for people.
+type Root struct{ URI, Name string }
 
 // A Var is a name and its value: an environment variable or a header.
 type Var struct {
@@ -115,7 +135,10 @@ func (s Server) Fingerprint() string {
 		prefix = *s.Prefix
 	}
 	f.texts(s.Name, prefix, s.Transport, fmt.Sprint(s.TransportNamed), s.Command, s.Cwd, s.URL, s.Protocol, s.Problem,
-		fmt.Sprint(s.Enabled), s.StartTimeout.String(), s.CallTimeout.String())
+		fmt.Sprint(s.Enabled), s.StartTimeout.String(), s.CallTimeout.String(), s.Sessions, fmt.Sprint(s.Instructions))
+	for _, root := range s.Roots {
+		f.texts("root", root.URI, root.Name)
+	}
 	f.list(s.Args)
 	f.list(slices.Sorted(slices.Values(s.InheritEnv)))
 	f.vars(s.Env)

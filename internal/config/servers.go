@@ -16,7 +16,7 @@ const (
 
 var serverKeys = []string{
 	"transport", "type", "command", "args", "env", "envFile", "inheritEnv", "cwd", "url", "headers",
-	"prefix", "enabled", "startTimeout", "callTimeout", "protocol",
+	"prefix", "enabled", "startTimeout", "callTimeout", "protocol", "sessions", "roots", "instructions",
 }
 
 // serverReader reads one server. What depends on a variable's value goes into faults,
@@ -25,12 +25,13 @@ var serverKeys = []string{
 type serverReader struct {
 	*reader
 	object
-	kind    string // of the block
-	url     node   // by whichever key; hasURL
-	hasURL  bool
-	missing []string
-	foreign []string
-	faults  []string
+	kind      string // of the block
+	url       node   // by whichever key; hasURL
+	hasURL    bool
+	elsewhere bool // its transport is one that only other programs have
+	missing   []string
+	foreign   []string
+	faults    []string
 }
 
 // get passes over null, which some programs write for what is not there.
@@ -41,7 +42,7 @@ func (r *serverReader) get(key string) (node, bool) {
 
 // server reads one entry of a block of that kind; prefix is where its Prefix stands.
 func (r *reader) server(n node, kind string) (s Server, prefix node) {
-	s = Server{Enabled: true, Protocol: Auto, CallTimeout: callTimeout}
+	s = Server{Enabled: true, Protocol: Auto, CallTimeout: callTimeout, Sessions: SessionsShared, Instructions: true}
 	o, ok := n.object()
 	if !ok {
 		return s, prefix
@@ -56,7 +57,9 @@ func (r *reader) server(n node, kind string) (s Server, prefix node) {
 	if s.Transport != Stdio {
 		sr.http(&s)
 	}
-	sr.useless(s.Transport)
+	if !sr.elsewhere {
+		sr.useless(s.Transport)
+	}
 	sr.common(&s)
 	sr.times(&s)
 	prefix = sr.prefix(&s)
@@ -100,6 +103,11 @@ func (r *serverReader) unknownKeys() {
 // which is then reported.
 func (r *serverReader) transport(s *Server) {
 	named, from, ok := r.named()
+	_, command := r.get("command")
+	if r.elsewhere && !command && !r.hasURL {
+		s.Transport = Stdio
+		return
+	}
 	if named == "" && r.ofZed() {
 		s.Transport = Stdio
 		r.faults = append(r.faults, "it is an extension of Zed, which only Zed can start; write \"command\" and what to start, or \"enabled\": false")
@@ -120,10 +128,11 @@ func (r *serverReader) named() (transport string, from node, ok bool) {
 		if !has {
 			continue
 		}
-		t, valid := n.transport()
+		t, valid := r.spelt(n)
 		switch {
 		case !valid:
 			ok = false
+		case t == "": // elsewhere
 		case transport != "" && t != transport:
 			n.problem("says %q, but %q says %q; keep one of the two", t, from.key, transport)
 			ok = false
@@ -202,20 +211,47 @@ func (r *serverReader) nothingToReach(named string) string {
 	return say
 }
 
-// transport reads a transport's name in any of its spellings.
-func (n node) transport() (string, bool) {
+// spellings are the words for transports.
+var spellings = []string{Stdio, SSE, StreamableHTTP, "http", "streamable_http", "streamableHttp"}
+
+// spelt reads a transport's name in any of its spellings. A word that is near none of them
+// is no slip but what another program has, such as Claude Code's "ws" and "sdk": the name
+// is empty then, and this server alone cannot start.
+func (r *serverReader) spelt(n node) (transport string, ok bool) {
 	s, ok := n.text()
 	if !ok {
 		return "", false
 	}
-	switch s {
-	case Stdio, SSE:
+	near := closest(s, spellings)
+	switch {
+	case s == Stdio || s == SSE:
 		return s, true
-	case StreamableHTTP, "http", "streamable_http", "streamableHttp":
+	case slices.Contains(spellings, s):
 		return StreamableHTTP, true
+	case near != "":
+		n.problem("must be \"stdio\", \"sse\" or \"streamable-http\"; did you mean %q?", near)
+		return "", false
+	case s == "":
+		n.problem("must be \"stdio\", \"sse\" or \"streamable-http\"")
+		return "", false
 	}
-	n.problem("must be \"stdio\", \"sse\" or \"streamable-http\"")
-	return "", false
+	r.elsewhere = true
+	if s == "sdk" {
+		r.cannot(n, "\"sdk\" is a server inside the program that this was written for; nothing else can reach it")
+	} else {
+		r.cannot(n, quote(s)+" is no transport that the gateway has; it has \"stdio\", \"sse\" and \"streamable-http\"")
+	}
+	return "", true
+}
+
+// cannot reports what may be right, but not for us: this server does not start, and the
+// file is none the worse. Whoever sends a request can mend it at once.
+func (r *serverReader) cannot(n node, message string) {
+	if r.body {
+		n.problem("%s", message)
+		return
+	}
+	r.faults = append(r.faults, n.steps(r.node)+" "+message)
 }
 
 // useless reports settings that this transport has no use for. Empty ones are what
@@ -269,6 +305,19 @@ func (r *serverReader) common(s *Server) {
 		// 2024-11-05 basic/transports, "HTTP with SSE": no later revision has it.
 		if s.Transport == SSE && s.Protocol == Stateless {
 			n.problem("must be \"auto\" or \"stateful\" for sse; only stateful revisions are spoken there")
+		}
+	}
+	if n, ok := r.get("sessions"); ok {
+		if v, ok := n.choice(SessionsShared, SessionsPerClient); ok {
+			s.Sessions = v
+		}
+	}
+	if n, ok := r.get("roots"); ok {
+		s.Roots = n.roots()
+	}
+	if n, ok := r.get("instructions"); ok {
+		if b, ok := n.boolean(); ok {
+			s.Instructions = b
 		}
 	}
 }

@@ -2,10 +2,7 @@ package config
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/tailscale/hujson"
@@ -151,40 +148,4 @@ func scanComment(b []byte) (n int, message string) {
 		return 0, "this comment is not closed; end it with */"
 	}
 	return 1, ""
-}
-
-// explain turns the parser's error into a place and words of our own. The parser
-// quotes the literal it cannot read, which we must not.
-func (d *document) explain(err error) (at int, message string) {
-	text := err.Error()
-	var line, column int
-	if n, _ := fmt.Sscanf(text, "hujson: line %d, column %d:", &line, &column); n == 2 {
-		at = offset(d.data, line, column)
-		_, text, _ = strings.Cut(text, ": ")
-		_, text, _ = strings.Cut(text, ": ")
-	}
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return at, "ends too early; a closing } or ] is missing"
-	case strings.HasPrefix(text, "invalid literal") && at < len(d.data) && d.data[at] == '"':
-		return at, "this string holds a wrong escape; a backslash itself is \\\\"
-	case strings.HasPrefix(text, "invalid literal"):
-		return at, "is no JSON value; text stands in \"double quotes\", else write a number, true, false or null"
-	case strings.HasSuffix(text, "at start of value") && at < len(d.data) && d.data[at] == '\'':
-		return at, "text stands in \"double quotes\", not in single ones"
-	}
-	return at, text
-}
-
-// offset is where the parser's line and column (in bytes, both from 1) lie.
-func offset(data []byte, line, column int) int {
-	at := 0
-	for ; line > 1; line-- {
-		i := bytes.IndexByte(data[at:], '\n')
-		if i < 0 {
-			return len(data)
-		}
-		at += i + 1
-	}
-	return min(at+column-1, len(data))
 }

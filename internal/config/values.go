@@ -10,12 +10,8 @@ import (
 )
 
 // duration reads "30s" or a number of seconds into d, more than 0 and at most 24 h.
-func (n node) duration(d *time.Duration) { n.durationIn(d, seconds) }
-
-// durationIn is duration for those whose numbers are of another unit; it turns one
-// into seconds.
-func (n node) durationIn(d *time.Duration, unit func(float64) float64) {
-	v, ok := n.time(unit)
+func (n node) duration(d *time.Duration) {
+	v, ok := n.time(seconds)
 	switch {
 	case !ok:
 		n.problem("must be a time such as \"30s\" or \"10m\", or a number of seconds")
@@ -41,6 +37,7 @@ func eitherUnit(f float64) float64 {
 	return f
 }
 
+// time reads a time; unit turns its number, if it is one, into seconds.
 func (n node) time(unit func(float64) float64) (time.Duration, bool) {
 	if s, ok := n.number(); ok {
 		// Out of range gives ±Inf, which is too much or too little all the same.

@@ -26,6 +26,16 @@ func wrongURL(s string) string {
 	return ""
 }
 
+// otherScheme is the scheme of a URL that is right for other clients: VS Code reaches
+// sockets and named pipes, Claude Code speaks WebSocket. Else it is empty.
+func otherScheme(s string) string {
+	scheme, _, ok := strings.Cut(strings.ToLower(s), ":")
+	if ok && slices.Contains([]string{"unix", "pipe", "ws", "wss"}, scheme) {
+		return scheme
+	}
+	return ""
+}
+
 // ownHeaders are for the transport to set: HTTP's framing and connection (RFC 9110
 // §7.6.1, RFC 9112 §6), the types it speaks, and 2025-11-25 basic/transports
 // "Resumability". Accept-Encoding is among them since answers are not decompressed.
