@@ -24,11 +24,14 @@ type Server struct {
 	Protocol   string          `json:"protocol"` // the revision spoken; empty before the first connection
 	ServerInfo json.RawMessage `json:"serverInfo,omitempty"`
 	Tools      int             `json:"tools"`
+	Prompts    int             `json:"prompts"`
+	Resources  int             `json:"resources"` // and templates of them
 	Since      time.Time       `json:"since"`
 	Restarts   int             `json:"restarts"`
 	Source     string          `json:"source"` // "config" or "api"
 	Partial    string          `json:"partial,omitempty"`
 	LeftOut    []string        `json:"leftOut,omitempty"`
+	Advice     string          `json:"advice,omitempty"` // what its config should say
 	Stderr     []string        `json:"stderr,omitempty"`
 }
 

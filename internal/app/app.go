@@ -34,6 +34,7 @@ import (
 	"mcpgateway/internal/policy"
 	"mcpgateway/internal/policy/inflight"
 	"mcpgateway/internal/quota"
+	"mcpgateway/internal/rawjson"
 	"mcpgateway/internal/registry"
 	"mcpgateway/internal/route"
 	"mcpgateway/internal/session"
@@ -75,6 +76,7 @@ type App struct {
 	cfg *config.Config
 	log *slog.Logger
 	run string // marks every process of ours
+	id  string // names this gateway to other gateways
 
 	catalog  *catalog.Catalog
 	registry *registry.Registry
@@ -98,7 +100,7 @@ type App struct {
 // Stop undoes it.
 func New(o Options) (*App, error) {
 	out := newLines(o.Stderr)
-	a := &App{o: o, log: NewLog(out, o.LogLevel), run: rand.Text(), done: make(chan struct{})}
+	a := &App{o: o, log: NewLog(out, o.LogLevel), run: rand.Text(), id: rand.Text(), done: make(chan struct{})}
 	a.undo.add("log", func(context.Context) error { out.close(lastWords); return nil })
 	err := a.prepare()
 	if err != nil {
@@ -177,11 +179,12 @@ func (a *App) build() {
 	a.buildRegistry()
 	a.calls = quota.New(limits.InFlight.Principal, limits.InFlight.All)
 	observed := func(next mcp.Handler) mcp.Handler { return observe.New(a.log, next) }
-	router := route.New(a.catalog, a.registry, policy.Chain(route.Dispatch, observed, inflight.New(a.calls)))
+	router := route.New(a.catalog, a.registry, policy.Chain(route.Dispatch, observed, inflight.New(a.calls)), a.cfg.Gateway.PageSize)
 
 	streams := quota.New(2*limits.Sessions.Principal, 2*limits.Sessions.All)
-	p := era.Params{Handler: router, Feed: router, Log: a.log, Presence: newPresence(a.o.Version, router, a.registry), Streams: streams}
-	a.store = session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle})
+	p := era.Params{Handler: router, Feed: router, Log: a.log, Presence: newPresence(a.o.Version, router, a.registry), Streams: streams, Via: a.id, QuestionTime: limits.QuestionTime}
+	a.store = session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle,
+		Events: limits.EventBytes.Session, AllEvents: limits.EventBytes.All})
 	a.edges = listen.Edges{Stateful: stateful.NewInbound(p, a.store), Stateless: stateless.NewInbound(p)}
 	a.listener = listen.New(listen.Params{
 		Edges: a.edges, Store: a.store, Body: limits.RequestBody, Requests: limits.InFlight.All, Tokens: a.tokens(), Log: a.log, First: a.startServers,
@@ -231,12 +234,32 @@ func (a *App) buildServer(def config.Server, publish func(*catalog.Part)) *upstr
 		protocol = upstream.Stateful
 	}
 	return upstream.New(upstream.Params{
-		Name: def.Name, Transport: def.Transport, Protocol: protocol, Dialer: dialer, Older: older, OlderTransport: config.SSE, Self: self(a.o.Version),
+		Name: def.Name, Transport: def.Transport, Protocol: protocol, Dialer: dialer, Older: older, OlderTransport: config.SSE, Self: self(a.o.Version), Via: a.id,
+		PerClient: def.Sessions == config.SessionsPerClient, Clients: limits.Clients, Roots: roots(def.Roots), Instructions: def.Instructions,
 		StartTimeout: def.StartTimeout, CallTimeout: def.CallTimeout, CallMax: limits.CallMax, InFlight: limits.InFlight.Server,
 		List:    era.ListBounds{Pages: limits.ListPages, Entries: limits.ToolsPerServer, Time: limits.ListTime},
 		Catalog: catalog.Bounds{ToolsPerServer: limits.ToolsPerServer, ToolBytes: limits.ToolBytes, CatalogBytes: limits.CatalogBytes},
 		Grace:   limits.ListGrace, Stderr: stderr, Publish: publish, Log: log,
 	})
+}
+
+// roots is the raw array of what a config names; nil for nothing.
+func roots(list []config.Root) []byte {
+	if list == nil {
+		return nil
+	}
+	out := []byte{'['}
+	for i, r := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = rawjson.AppendText(append(out, `{"uri":`...), r.URI)
+		if r.Name != "" {
+			out = rawjson.AppendText(append(out, `,"name":`...), r.Name)
+		}
+		out = append(out, '}')
+	}
+	return append(out, ']')
 }
 
 // buildAPI makes the operators' API. It may have to make their token.

@@ -86,7 +86,7 @@ func newClient(o Options, hand ByHand) (*client, error) {
 	}
 	a.buildRegistry()
 	a.undo.add("servers", func(context.Context) error { a.registry.Close(); return nil })
-	c.router = route.New(a.catalog, a.registry, route.Dispatch)
+	c.router = route.New(a.catalog, a.registry, route.Dispatch, 0)
 	return c, nil
 }
 

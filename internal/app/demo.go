@@ -29,7 +29,8 @@ func Demo(ctx context.Context, name string, o Options) error {
 	}
 	limits := config.Defaults()
 	log := NewLog(o.Stderr, o.LogLevel)
-	store := session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle})
+	store := session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle,
+		Events: limits.EventBytes.Session, AllEvents: limits.EventBytes.All})
 	defer store.Close()
 	streams := quota.New(2*limits.Sessions.Principal, 2*limits.Sessions.All)
 	p := era.Params{Handler: d, Feed: d, Log: log, Presence: demoPresence{d, era.Implementation(d.Name, d.Title, o.Version)}, Streams: streams}
@@ -78,3 +79,6 @@ type demoPresence struct {
 
 func (p demoPresence) Self(mcp.Scope) []byte         { return p.self }
 func (p demoPresence) Instructions(mcp.Scope) string { return p.d.Instructions }
+
+// Capabilities are those of a server with tools alone.
+func (demoPresence) Capabilities(mcp.Scope) []byte { return []byte(`{"tools":{"listChanged":true}}`) }

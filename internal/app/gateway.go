@@ -8,6 +8,7 @@ import (
 
 	"mcpgateway/internal/admin"
 	"mcpgateway/internal/config"
+	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/registry"
 )
 
@@ -16,12 +17,14 @@ type gateway struct{ a *App }
 
 func (g gateway) Servers() []admin.Server {
 	var out []admin.Server
+	view := g.a.catalog.View()
 	for _, s := range g.a.registry.List() {
 		st := s.Status
 		out = append(out, admin.Server{
 			Name: s.Def.Name, Transport: st.Transport, State: string(st.State), Reason: st.Reason,
-			Protocol: st.Info.Revision, ServerInfo: st.Info.ServerInfo, Tools: st.Tools, Since: st.Since.UTC(), Restarts: st.Restarts,
-			Source: s.Source, Partial: st.Partial, LeftOut: slices.Concat(st.Left, g.a.catalog.View().Left(s.Def.Name)), Stderr: st.Stderr,
+			Protocol: st.Info.Revision, ServerInfo: st.Info.ServerInfo, Tools: st.Entries[mcp.Tools],
+			Prompts: view.Count(mcp.Prompts, s.Def.Name), Resources: view.Count(mcp.Resources, s.Def.Name) + view.Count(mcp.Templates, s.Def.Name), Since: st.Since.UTC(), Restarts: st.Restarts,
+			Source: s.Source, Partial: st.Partial, LeftOut: slices.Concat(st.Left, view.Left(s.Def.Name)), Stderr: st.Stderr, Advice: st.Advice,
 		})
 	}
 	return out
@@ -30,8 +33,8 @@ func (g gateway) Servers() []admin.Server {
 func (g gateway) Tools() []admin.Tool {
 	var out []admin.Tool
 	view := g.a.catalog.View()
-	for i, e := range view.Tools() {
-		dotted, safe := view.Exposed(i)
+	for i, e := range view.Entries(mcp.Tools) {
+		dotted, safe := view.Exposed(mcp.Tools, i)
 		out = append(out, admin.Tool{Server: e.Target.Server, OriginName: e.Target.Origin, Dotted: dotted, Safe: safe, Definition: e.Definition})
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	gatetest.Scripts["fidelity"], gatetest.Scripts["argv"] = fidelity, argv
+	maps.Copy(gatetest.Scripts, talkers)
 	gatetest.Main(m)
 }
 

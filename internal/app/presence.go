@@ -3,6 +3,7 @@ package app
 import (
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
 	"mcpgateway/internal/registry"
 	"mcpgateway/internal/route"
 )
@@ -42,3 +43,31 @@ func (p *presence) Self(s mcp.Scope) []byte {
 
 // Instructions are the router's.
 func (p *presence) Instructions(s mcp.Scope) string { return p.router.Instructions(s) }
+
+// extensionUI is the extension of MCP Apps (SEP-1865).
+const extensionUI = "io.modelcontextprotocol/ui"
+
+// everything is what endpoints of all servers offer, whichever servers there are: who comes
+// later offers it too.
+const everything = `{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"logging":{},"extensions":{"` + extensionUI + `":{}}}`
+
+// Capabilities are what we carry; on a server's own endpoint what that server has of it, once
+// it is known. Each list announces its changes, since we look at servers that do not.
+func (p *presence) Capabilities(s mcp.Scope) []byte {
+	own := p.registry.Capabilities(s.Server)
+	if s.Server == "" || own == nil {
+		return []byte(everything)
+	}
+	var edits []rawjson.Edit
+	for f := range rawjson.Members([]byte(everything)) {
+		key, _ := rawjson.Text(f.Key)
+		declared := rawjson.Get(own, key)
+		switch {
+		case declared == nil, key == "extensions" && rawjson.Get(declared, extensionUI) == nil:
+			edits = append(edits, rawjson.Edit{Key: key})
+		case key == "resources" && string(rawjson.Get(declared, "subscribe")) != "true":
+			edits = append(edits, rawjson.Edit{Key: key, Value: []byte(`{"listChanged":true}`)})
+		}
+	}
+	return rawjson.AppendEdited(nil, []byte(everything), edits...)
+}

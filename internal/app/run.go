@@ -117,6 +117,7 @@ func (a *App) stopHTTP(ctx context.Context, srv *http.Server) error {
 
 // drain lets calls end. Those that do not in time end with an error, since their servers go.
 func (a *App) drain(ctx context.Context) {
+	a.edges.Stateless.Drain() // whoever waits for a client's next request waits in vain
 	if n := a.calls.Open(); n > 0 {
 		a.log.Info(fmt.Sprintf("waiting up to %s for %d calls in flight; Ctrl-C once more ends them now", drainCalls, n))
 	}
@@ -163,6 +164,9 @@ func (a *App) startStdio() {
 	a.undo.add("stdio", func(end context.Context) error {
 		select { // the client may have gone; else its calls end here, though a read cannot be ended
 		case <-ended:
+			if a.addr == nil { // nobody else's calls are here
+				a.edges.Stateless.Close()
+			}
 		default:
 			a.drain(end)
 			a.edges.Stateless.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"mcpgateway/internal/config"
+	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/upstream"
 )
 
@@ -59,9 +60,9 @@ func (c *client) printTools() error {
 	if c.hand.JSON {
 		list := []byte(`{"tools":[`)
 		if c.scope.Server != "" {
-			list = view.ToolList(c.scope)
+			list = view.List(mcp.Tools, c.scope)
 		} else {
-			for i, e := range view.Tools() {
+			for i, e := range view.Entries(mcp.Tools) {
 				if i > 0 {
 					list = append(list, ',')
 				}
@@ -72,7 +73,7 @@ func (c *client) printTools() error {
 		return c.printJSON(list)
 	}
 	var rows []row
-	for _, e := range view.Tools() {
+	for _, e := range view.Entries(mcp.Tools) {
 		name := e.Target.Canonical
 		if c.scope.Server != "" {
 			name = e.Target.Origin

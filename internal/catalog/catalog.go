@@ -1,13 +1,11 @@
-// Package catalog merges what servers list into one immutable View: entries under their
-// exposed names, and the encoded list. It is pure but for Catalog, the one place that the
-// current View is published. It starts nothing and reaches no server.
+// Package catalog merges what servers list into one immutable View: entries of every kind
+// under their exposed names and URIs, and the encoded lists. It is pure but for Catalog, the
+// one place that the current View is published. It starts nothing and reaches no server.
 package catalog
 
 import (
-	"fmt"
-	"slices"
 	"sync/atomic"
-	"unicode"
+	"time"
 
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/rawjson"
@@ -15,105 +13,119 @@ import (
 
 // Bounds on what one server may list, and on all lists together.
 type Bounds struct {
-	ToolsPerServer int
+	ToolsPerServer int // entries of each kind
 	ToolBytes      int // of one definition
-	CatalogBytes   int // of the encoded list
+	CatalogBytes   int // of the encoded list of each kind
 }
 
-// An Entry is one tool. What clients call it depends on the View.
+// A List is what a server listed of one kind.
+type List struct {
+	Entries [][]byte  // raw definitions, in the server's order
+	Fresh   time.Time // until when the list is fresh; zero where that is not known
+	None    bool      // the server does not offer the kind at all
+}
+
+// Lists are what a server listed of all kinds.
+type Lists [mcp.Kinds]List
+
+// An Entry is one tool, prompt, resource or template. What clients call it depends on the
+// View.
 type Entry struct {
 	Target     mcp.Target
-	Definition []byte // raw, under its canonical name
+	Definition []byte // raw; of tools and prompts under the canonical name
 
 	prefixed [styles]string // its names under its server's prefix, which only it has
 	bare     [styles]string // its names without; empty where its server has a prefix
+	app      string         // of a tool: the URI of the resource that shows it; empty for none
+	match    *matcher       // of a template
 }
 
 // A Part is what one server contributes.
 type Part struct {
 	Server       string
 	Instructions string
-	Entries      []Entry
+	Rank         int // orders the servers of a View; never smaller for a later one
+	Entries      [mcp.Kinds][]Entry
 	Left         []string // what was left out and why, for operators
+
+	apps  []Entry // resources that its tools are shown by, and that it does not list
+	fresh [mcp.Kinds]time.Time
+	none  [mcp.Kinds]bool
 }
 
-// separator stands between a server's name and a tool's in the canonical name. Server
-// names have none of it, so the first one tells them apart.
-const separator = "."
-
-// Prepare makes a Part of a server's raw tool definitions. What cannot be shown is left
-// out and reported; it never hides the rest.
-func Prepare(server, instructions string, tools [][]byte, handler mcp.Handler, b Bounds) *Part {
+// Prepare makes a Part of what a server listed. handler answers calls of its entries. What
+// cannot be shown is left out and reported; it never hides the rest.
+func Prepare(server, instructions string, lists Lists, handler mcp.Handler, b Bounds) *Part {
 	p := &Part{Server: server, Instructions: instructions}
-	known := map[string]bool{}
-	for i, tool := range tools {
-		if len(p.Entries) >= b.ToolsPerServer {
-			p.Left = append(p.Left, fmt.Sprintf("%d tools beyond the bound of %d", len(tools)-i, b.ToolsPerServer))
-			break
-		}
-		name, fault := inspect(tool, b.ToolBytes)
-		if fault == "" && known[name] {
-			fault = "its name is listed twice; the first one is kept"
-		}
-		if fault != "" {
-			p.Left = append(p.Left, fmt.Sprintf("tool %d (%.80q): %s", i+1, name, fault))
-			continue
-		}
-		known[name] = true
-		canonical := server + separator + name
-		p.Entries = append(p.Entries, Entry{
-			prefixed:   [styles]string{dotted(server, name, canonical), safe(server, name, canonical)},
-			Target:     mcp.Target{Server: server, Kind: "tool", Canonical: canonical, Origin: name, Definition: tool, Handler: handler},
-			Definition: rawjson.AppendEdited(nil, tool, rawjson.Edit{Key: "name", Value: rawjson.AppendText(nil, canonical)}),
-		})
+	for kind := range mcp.Kinds {
+		p.prepare(kind, lists[kind].Entries, handler, b)
+		p.fresh[kind], p.none[kind] = lists[kind].Fresh, lists[kind].None
 	}
+	p.addApps(handler)
 	return p
 }
 
+// Count is how many entries of each kind there are.
+func (p *Part) Count() (n [mcp.Kinds]int) {
+	for kind := range mcp.Kinds {
+		n[kind] = len(p.Entries[kind])
+	}
+	return n
+}
+
 // Prefix puts another prefix before the names, which is one that no other server has, or
-// none at all. It may be called before the Part is merged.
+// none at all. It may be called before the Part is merged. URIs have no prefix.
 func (p *Part) Prefix(prefix string) {
-	for i := range p.Entries {
-		e := &p.Entries[i]
-		name, canonical := e.Target.Origin, e.Target.Canonical
-		under := prefix
-		if prefix == "" { // where its bare name is taken it yields to the prefixed one
-			under = p.Server
-			e.bare = [styles]string{dotted("", name, canonical), safe("", name, canonical)}
+	for _, kind := range [...]mcp.Kind{mcp.Tools, mcp.Prompts} {
+		for i := range p.Entries[kind] {
+			e := &p.Entries[kind][i]
+			name, canonical := e.Target.Origin, e.Target.Canonical
+			under := prefix
+			if prefix == "" { // where its bare name is taken it yields to the prefixed one
+				under = p.Server
+				e.bare = [styles]string{dotted("", name, canonical), safe("", name, canonical)}
+			}
+			e.prefixed = [styles]string{dotted(under, name, canonical), safe(under, name, canonical)}
 		}
-		e.prefixed = [styles]string{dotted(under, name, canonical), safe(under, name, canonical)}
 	}
 }
 
-// inspect reads a definition's name and says what keeps it from being shown.
-func inspect(tool []byte, most int) (name, fault string) {
-	if tool[0] != '{' {
-		return "", "it is no object"
-	}
-	name, ok := rawjson.Text(rawjson.Get(tool, "name"))
-	switch {
-	case !ok || name == "":
-		return "", "it has no name"
-	case len(name) > 256:
-		return name, "its name is longer than 256 bytes"
-	case slices.ContainsFunc([]rune(name), unprintable):
-		return name, "its name has control or direction characters"
-	case len(tool) > most:
-		return name, fmt.Sprintf("its definition is larger than %d bytes", most)
-	case rawjson.CheckMembers(tool) != nil:
-		return name, "its definition has a member twice"
-	}
-	schema := rawjson.Get(tool, "inputSchema")
-	if len(schema) == 0 || schema[0] != '{' || string(rawjson.Get(schema, "type")) != `"object"` {
-		return name, `its inputSchema is not an object schema ("type":"object")`
-	}
-	return name, ""
+// hasResources tells whether somebody may read of this server.
+func (p *Part) hasResources() bool {
+	return !p.none[mcp.Resources] || !p.none[mcp.Templates] || len(p.apps) > 0 ||
+		len(p.Entries[mcp.Resources]) > 0 || len(p.Entries[mcp.Templates]) > 0
 }
 
-// unprintable tells control, format and direction characters, and what is no character.
-func unprintable(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar
+// addApps makes the resources known that tools are shown by: MCP Apps need not list them.
+func (p *Part) addApps(handler mcp.Handler) {
+	known := map[string]bool{}
+	for i := range p.Entries[mcp.Resources] {
+		known[p.Entries[mcp.Resources][i].Target.Origin] = true
+	}
+	for i := range p.Entries[mcp.Tools] {
+		if uri := p.Entries[mcp.Tools][i].app; uri != "" && !known[uri] {
+			known[uri] = true
+			p.apps = append(p.apps, uriEntry(p.Server, "resource", uri, Moved(p.Server, uri), nil, handler))
+		}
+	}
 }
+
+// appOf is the URI of the resource that shows a tool (MCP Apps, SEP-1865, Tool-UI Linkage):
+// _meta.ui.resourceUri, or its older flat form.
+func appOf(tool []byte) string {
+	meta := rawjson.Get(tool, "_meta")
+	uri, ok := rawjson.Text(rawjson.Get(rawjson.Get(meta, "ui"), "resourceUri"))
+	if !ok {
+		uri, ok = rawjson.Text(rawjson.Get(meta, FlatApp))
+	}
+	if !ok || len(uri) > MaxURI {
+		return ""
+	}
+	return uri
+}
+
+// FlatApp is the older place of the URI in the _meta of tools and results.
+const FlatApp = "ui/resourceUri"
 
 // Catalog publishes the current View. Reading takes no lock.
 type Catalog struct {

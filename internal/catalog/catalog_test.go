@@ -16,7 +16,7 @@ import (
 
 var wide = Bounds{ToolsPerServer: 2000, ToolBytes: 256 << 10, CatalogBytes: 32 << 20}
 
-func tools(definitions ...string) [][]byte {
+func raw(definitions ...string) [][]byte {
 	out := make([][]byte, len(definitions))
 	for i, d := range definitions {
 		out[i] = []byte(d)
@@ -24,13 +24,15 @@ func tools(definitions ...string) [][]byte {
 	return out
 }
 
+func tools(definitions ...string) Lists { return Lists{mcp.Tools: {Entries: raw(definitions...)}} }
+
 func plain(name string) string {
 	return string(append(rawjson.AppendText([]byte(`{"name":`), name), `,"inputSchema":{"type":"object"}}`...))
 }
 
 func names(v *View) []string {
 	var out []string
-	for _, e := range v.Tools() {
+	for _, e := range v.Entries(mcp.Tools) {
 		out = append(out, e.Target.Canonical)
 	}
 	return out
@@ -41,14 +43,14 @@ func TestDefinitionsStayAsTheyAre(t *testing.T) {
 	in := `{ "zz" : 1e400 , "inputSchema":{"$schema":"x","type":"object","properties":{"name":{"const":"add"}}},` + "\n\t" + `"name" :"\u0061dd", "title":"😀","_meta":{"n":9007199254740993},"outputSchema":true }`
 	p := Prepare("calc", "", tools(in), nil, wide)
 	want := strings.Replace(in, `"\u0061dd"`, `"calc.add"`, 1)
-	if len(p.Entries) != 1 || string(p.Entries[0].Definition) != want || string(p.Entries[0].Target.Definition) != in {
+	if len(p.Entries[mcp.Tools]) != 1 || string(p.Entries[mcp.Tools][0].Definition) != want || string(p.Entries[mcp.Tools][0].Target.Definition) != in {
 		t.Fatalf("%+v", p)
 	}
-	target := p.Entries[0].Target
+	target := p.Entries[mcp.Tools][0].Target
 	if target.Server != "calc" || target.Origin != "add" || target.Canonical != "calc.add" || target.Kind != "tool" {
 		t.Errorf("%+v", target)
 	}
-	if got := string(Merge([]*Part{p}, wide).ToolList(mcp.Scope{})); got != `{"tools":[`+want+`]}` {
+	if got := string(Merge([]*Part{p}, wide).List(mcp.Tools, mcp.Scope{})); got != `{"tools":[`+want+`]}` {
 		t.Errorf("list %s", got)
 	}
 }
@@ -96,7 +98,7 @@ func TestOneBadToolHidesNoOther(t *testing.T) {
 		})
 	}
 	for _, odd := range []string{"with space", "a/b", "a,b", "a.b", "ä", "日本", "😀", "A", "a", "__"} {
-		if p := Prepare("s", "", tools(plain(odd)), nil, wide); len(p.Entries) != 1 {
+		if p := Prepare("s", "", tools(plain(odd)), nil, wide); len(p.Entries[mcp.Tools]) != 1 {
 			t.Errorf("%q is left out: %q", odd, p.Left)
 		}
 	}
@@ -110,15 +112,15 @@ func TestBoundsOfLists(t *testing.T) {
 	b := wide
 	b.ToolsPerServer = 20
 	p := Prepare("s", "", tools(many...), nil, b)
-	if len(p.Entries) != 20 || len(p.Left) != 1 || !strings.Contains(p.Left[0], "30 tools beyond the bound of 20") {
-		t.Errorf("%d entries, left %q", len(p.Entries), p.Left)
+	if len(p.Entries[mcp.Tools]) != 20 || len(p.Left) != 1 || !strings.Contains(p.Left[0], "30 tools beyond the bound of 20") {
+		t.Errorf("%d entries, left %q", len(p.Entries[mcp.Tools]), p.Left)
 	}
 	b.CatalogBytes = 500
 	v := Merge([]*Part{p, Prepare("other", "", tools(plain("small")), nil, b)}, b)
-	if n := len(v.Tools()); n == 0 || n > 20 || len(v.Left("s"))+len(v.Left("other")) != 21-n || len(v.ToolList(mcp.Scope{})) > b.CatalogBytes+3 {
-		t.Errorf("%d tools, %d left, %d bytes", len(v.Tools()), len(v.Left("s"))+len(v.Left("other")), len(v.ToolList(mcp.Scope{})))
+	if n := len(v.Entries(mcp.Tools)); n == 0 || n > 20 || len(v.Left("s"))+len(v.Left("other")) != 21-n || len(v.List(mcp.Tools, mcp.Scope{})) > b.CatalogBytes+3 {
+		t.Errorf("%d tools, %d left, %d bytes", len(v.Entries(mcp.Tools)), len(v.Left("s"))+len(v.Left("other")), len(v.List(mcp.Tools, mcp.Scope{})))
 	}
-	if v.Tool(mcp.Scope{}, "other.small") != nil {
+	if v.Find(mcp.Tools, mcp.Scope{}, "other.small") != nil {
 		t.Error("what is not listed can be called")
 	}
 }
@@ -128,18 +130,18 @@ func TestOrder(t *testing.T) {
 	parts := []*Part{
 		Prepare("b", "second first", tools(plain("z"), plain("a")), nil, wide),
 		Prepare("a", "", tools(plain("y")), nil, wide),
-		Prepare("none", strings.Repeat("é", 3000), nil, nil, wide),
+		Prepare("none", strings.Repeat("é", 3000), Lists{}, nil, wide),
 	}
 	want := []string{"b.z", "b.a", "a.y"}
 	first := Merge(parts, wide)
 	for range 100 {
 		v := Merge(parts, wide)
-		if !slices.Equal(names(v), want) || !bytes.Equal(v.ToolList(mcp.Scope{}), first.ToolList(mcp.Scope{})) || v.Fingerprint(mcp.Scope{}) != first.Fingerprint(mcp.Scope{}) {
-			t.Fatalf("%q, %s", names(v), v.Fingerprint(mcp.Scope{}))
+		if !slices.Equal(names(v), want) || !bytes.Equal(v.List(mcp.Tools, mcp.Scope{}), first.List(mcp.Tools, mcp.Scope{})) || v.Fingerprint(mcp.Tools, mcp.Scope{}) != first.Fingerprint(mcp.Tools, mcp.Scope{}) {
+			t.Fatalf("%q, %s", names(v), v.Fingerprint(mcp.Tools, mcp.Scope{}))
 		}
 	}
-	if !json.Valid(first.ToolList(mcp.Scope{})) {
-		t.Errorf("%s", first.ToolList(mcp.Scope{}))
+	if !json.Valid(first.List(mcp.Tools, mcp.Scope{})) {
+		t.Errorf("%s", first.List(mcp.Tools, mcp.Scope{}))
 	}
 	i := first.Instructions()
 	if len(i) != 2 || i[0] != (Instruction{"b", "second first"}) || i[1].Text != strings.Repeat("é", 2048) {
@@ -156,11 +158,11 @@ func TestFlappingServerLeavesOthersAlone(t *testing.T) {
 		with := Merge([]*Part{stay[0], flap, stay[1]}, wide)
 		again := Merge(stay, wide)
 		for _, name := range []string{"a.search", "c.search"} {
-			if !bytes.Equal(with.Tool(mcp.Scope{}, name).Definition, alone.Tool(mcp.Scope{}, name).Definition) {
+			if !bytes.Equal(with.Find(mcp.Tools, mcp.Scope{}, name).Definition, alone.Find(mcp.Tools, mcp.Scope{}, name).Definition) {
 				t.Fatalf("%s changed", name)
 			}
 		}
-		if again.Fingerprint(mcp.Scope{}) != alone.Fingerprint(mcp.Scope{}) || with.Fingerprint(mcp.Scope{}) == alone.Fingerprint(mcp.Scope{}) {
+		if again.Fingerprint(mcp.Tools, mcp.Scope{}) != alone.Fingerprint(mcp.Tools, mcp.Scope{}) || with.Fingerprint(mcp.Tools, mcp.Scope{}) == alone.Fingerprint(mcp.Tools, mcp.Scope{}) {
 			t.Fatal("the fingerprint does not follow the list")
 		}
 	}
@@ -185,11 +187,11 @@ func TestNamesAreInjective(t *testing.T) {
 			parts = append(parts, Prepare(s, "", tools(definitions...), mcp.HandlerFunc(nil), wide))
 		}
 		v := Merge(parts, wide)
-		if len(v.Tools()) != want || len(v.entries) != want {
-			t.Fatalf("%d tools under %d names, want %d", len(v.Tools()), len(v.entries), want)
+		if len(v.Entries(mcp.Tools)) != want || len(v.shelves[mcp.Tools].entries) != want {
+			t.Fatalf("%d tools under %d names, want %d", len(v.Entries(mcp.Tools)), len(v.shelves[mcp.Tools].entries), want)
 		}
-		for _, e := range v.Tools() {
-			if v.Tool(mcp.Scope{}, e.Target.Canonical) != e || e.Target.Canonical != e.Target.Server+"."+e.Target.Origin {
+		for _, e := range v.Entries(mcp.Tools) {
+			if v.Find(mcp.Tools, mcp.Scope{}, e.Target.Canonical) != e || e.Target.Canonical != e.Target.Server+"."+e.Target.Origin {
 				t.Fatalf("%+v", e.Target)
 			}
 			if name, _ := rawjson.Text(rawjson.Get(e.Definition, "name")); name != e.Target.Canonical {
@@ -203,8 +205,8 @@ func TestNamesAreInjective(t *testing.T) {
 func TestWatchSeesEachSwap(t *testing.T) {
 	c := New()
 	v, changed := c.Watch()
-	if string(v.ToolList(mcp.Scope{})) != `{"tools":[]}` || v != c.View() {
-		t.Errorf("at first %s", v.ToolList(mcp.Scope{}))
+	if string(v.List(mcp.Tools, mcp.Scope{})) != `{"tools":[]}` || v != c.View() {
+		t.Errorf("at first %s", v.List(mcp.Tools, mcp.Scope{}))
 	}
 	select {
 	case <-changed:

@@ -34,7 +34,10 @@ func (n naming) part() *Part {
 	for _, tool := range n.tools {
 		definitions = append(definitions, plain(tool))
 	}
-	p := Prepare(n.name, "", tools(definitions...), nil, wide)
+	lists := tools(definitions...)
+	slices.Reverse(definitions) // prompts are called the same, in another order
+	lists[mcp.Prompts].Entries = raw(definitions...)
+	p := Prepare(n.name, "", lists, nil, wide)
 	if n.prefix != nil {
 		p.Prefix(*n.prefix)
 	}
@@ -81,7 +84,7 @@ func drawSet(t *rapid.T) []naming {
 		n.tools = rapid.SliceOfNDistinct(tool, 0, 6, rapid.ID[string]).Draw(t, "tools")
 		set = append(set, n)
 	}
-	for _, e := range merged(set).Tools() {
+	for _, e := range merged(set).Entries(mcp.Tools) {
 		for _, name := range []string{e.prefixed[styleDotted], e.prefixed[styleSafe], e.bare[styleDotted], e.bare[styleSafe]} {
 			addNamesakes(t, set, name)
 		}
@@ -114,15 +117,15 @@ type fataler interface {
 }
 
 // checkNames holds a view to every rule about the names of one style.
-func checkNames(t fataler, set []naming, v *View, style int) {
+func checkNames(t fataler, set []naming, v *View, kind mcp.Kind, style int) {
 	scope := mcp.Scope{Safe: style == styleSafe}
 	prefixed := map[string]bool{}
-	for _, e := range v.Tools() {
+	for _, e := range v.Entries(kind) {
 		prefixed[e.prefixed[styleDotted]], prefixed[e.prefixed[styleSafe]], prefixed[e.Target.Canonical] = true, true, true
 	}
 	shown := map[string]*Entry{}
-	for i, e := range v.Tools() {
-		name, other := v.names[style][i], v.names[styles-1-style][i]
+	for i, e := range v.Entries(kind) {
+		name, other := v.shelves[kind].names[style][i], v.shelves[kind].names[styles-1-style][i]
 		if shown[name] != nil {
 			t.Fatalf("%q and %q are both %q in %v", shown[name].Target.Canonical, e.Target.Canonical, name, set)
 		}
@@ -139,56 +142,56 @@ func checkNames(t fataler, set []naming, v *View, style int) {
 			t.Fatalf("%q yields %q to nobody in %v", e.Target.Canonical, bare, set)
 		}
 		shown[name] = e
-		if got := v.Tool(scope, name); got != e {
+		if got := v.Find(kind, scope, name); got != e {
 			t.Fatalf("%q finds %v, not %q in %v", name, got, e.Target.Canonical, set)
 		}
-		if got := v.Tool(mcp.Scope{Safe: !scope.Safe}, name); got != e && e.bare[style] != name { // bare names may differ between the styles
+		if got := v.Find(kind, mcp.Scope{Safe: !scope.Safe}, name); got != e && e.bare[style] != name { // bare names may differ between the styles
 			t.Fatalf("%q finds %v and not %q in the other style, where it is shown as %q, in %v", name, got, e.Target.Canonical, other, set)
 		}
 	}
-	checkOthers(t, set, v, scope)
+	checkOthers(t, set, v, kind, scope)
 }
 
 // checkOthers holds a view to the rules about names that it does not show.
-func checkOthers(t fataler, set []naming, v *View, scope mcp.Scope) {
+func checkOthers(t fataler, set []naming, v *View, kind mcp.Kind, scope mcp.Scope) {
 	anywhere := func(name string) bool {
-		return slices.Contains(v.names[styleDotted], name) || slices.Contains(v.names[styleSafe], name)
+		return slices.Contains(v.shelves[kind].names[styleDotted], name) || slices.Contains(v.shelves[kind].names[styleSafe], name)
 	}
 	canonical, origins := map[string]bool{}, map[string][]string{}
-	for i, e := range v.Tools() {
+	for i, e := range v.Entries(kind) {
 		canonical[e.Target.Canonical] = true
-		origins[e.Target.Origin] = append(origins[e.Target.Origin], v.names[style(scope)][i])
+		origins[e.Target.Origin] = append(origins[e.Target.Origin], v.shelves[kind].names[style(scope)][i])
 	}
-	for _, e := range v.Tools() {
-		if got := v.Tool(scope, e.Target.Canonical); got != e && !(anywhere(e.Target.Canonical) && endsInHash(e.Target.Canonical)) { // a cut name may look like it
+	for _, e := range v.Entries(kind) {
+		if got := v.Find(kind, scope, e.Target.Canonical); got != e && !(anywhere(e.Target.Canonical) && endsInHash(e.Target.Canonical)) { // a cut name may look like it
 			t.Fatalf("the canonical %q finds %v in %v", e.Target.Canonical, got, set)
 		}
 		own := mcp.Scope{Server: e.Target.Server}
-		if got := v.Tool(own, e.Target.Origin); got != e {
+		if got := v.Find(kind, own, e.Target.Origin); got != e {
 			t.Fatalf("%q finds %v at its own server's endpoint", e.Target.Canonical, got)
 		}
 		origin, same := e.Target.Origin, origins[e.Target.Origin]
 		if anywhere(origin) || canonical[origin] {
 			continue
 		}
-		got := v.Tool(scope, origin)
+		got := v.Find(kind, scope, origin)
 		if len(same) == 1 && got != e || len(same) > 1 && got != nil {
 			t.Fatalf("the origin name %q, which %d tools have, finds %v in %v", origin, len(same), got, set)
 		}
-		if meant, near := v.Meant(scope, origin); len(same) > 1 && (!slices.Equal(meant, same) || near != nil) {
+		if meant, near := v.Meant(kind, scope, origin); len(same) > 1 && (!slices.Equal(meant, same) || near != nil) {
 			t.Fatalf("the origin name %q may mean %q and %q, not %q", origin, meant, near, same)
 		}
 	}
 }
 
 // checkList: what is listed are the names, in the order of the entries.
-func checkList(t fataler, v *View, scope mcp.Scope, want []string) {
-	var list struct{ Tools []struct{ Name string } }
-	if err := json.Unmarshal(v.ToolList(scope), &list); err != nil {
-		t.Fatalf("%v: %s", err, v.ToolList(scope))
+func checkList(t fataler, v *View, kind mcp.Kind, scope mcp.Scope, want []string) {
+	var list struct{ Tools, Prompts []struct{ Name string } }
+	if err := json.Unmarshal(v.List(kind, scope), &list); err != nil {
+		t.Fatalf("%v: %s", err, v.List(kind, scope))
 	}
 	var got []string
-	for _, tool := range list.Tools {
+	for _, tool := range append(list.Tools, list.Prompts...) {
 		got = append(got, tool.Name)
 	}
 	if !slices.Equal(got, want) {
@@ -201,20 +204,21 @@ func TestExposedNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		set := drawSet(t)
 		v := merged(set)
+		kind := rapid.SampledFrom([]mcp.Kind{mcp.Tools, mcp.Prompts}).Draw(t, "kind")
 		for style := range styles {
-			checkNames(t, set, v, style)
-			checkList(t, v, mcp.Scope{Safe: style == styleSafe}, v.names[style])
+			checkNames(t, set, v, kind, style)
+			checkList(t, v, kind, mcp.Scope{Safe: style == styleSafe}, v.shelves[kind].names[style])
 		}
 		for _, n := range set {
 			var own []string
-			for _, e := range v.Tools() {
+			for _, e := range v.Entries(kind) {
 				if e.Target.Server == n.name {
 					own = append(own, e.Target.Origin)
 				}
 			}
-			checkList(t, v, mcp.Scope{Server: n.name}, own)
-			for _, e := range v.Tools() {
-				if e.Target.Server != n.name && !slices.Contains(own, e.Target.Origin) && v.Tool(mcp.Scope{Server: n.name}, e.Target.Origin) != nil {
+			checkList(t, v, kind, mcp.Scope{Server: n.name}, own)
+			for _, e := range v.Entries(kind) {
+				if e.Target.Server != n.name && !slices.Contains(own, e.Target.Origin) && v.Find(kind, mcp.Scope{Server: n.name}, e.Target.Origin) != nil {
 					t.Fatalf("%q is found at the endpoint of %s", e.Target.Canonical, n.name)
 				}
 			}
@@ -223,10 +227,10 @@ func TestExposedNames(t *testing.T) {
 }
 
 // byCanonical gives the names of a style.
-func byCanonical(v *View, style int) map[string]string {
+func byCanonical(v *View, kind mcp.Kind, style int) map[string]string {
 	out := map[string]string{}
-	for i, e := range v.Tools() {
-		out[e.Target.Canonical] = v.names[style][i]
+	for i, e := range v.Entries(kind) {
+		out[e.Target.Canonical] = v.shelves[kind].names[style][i]
 	}
 	return out
 }
@@ -238,11 +242,12 @@ func TestPrefixedNamesDependOnNobody(t *testing.T) {
 		all := merged(set)
 		some := slices.DeleteFunc(rapid.Permutation(set).Draw(t, "order"), func(n naming) bool { return rapid.Bool().Draw(t, "is away") })
 		fewer := merged(some)
+		kind := rapid.SampledFrom([]mcp.Kind{mcp.Tools, mcp.Prompts}).Draw(t, "kind")
 		for style := range styles {
-			checkNames(t, some, fewer, style)
-			before, after := byCanonical(all, style), byCanonical(fewer, style)
+			checkNames(t, some, fewer, kind, style)
+			before, after := byCanonical(all, kind, style), byCanonical(fewer, kind, style)
 			for _, n := range set {
-				alone := byCanonical(merged([]naming{n}), style)
+				alone := byCanonical(merged([]naming{n}), kind, style)
 				for canonical, name := range alone {
 					now, there := after[canonical]
 					if !n.isBare() && (before[canonical] != name || there && now != name) {
@@ -261,7 +266,7 @@ func TestBareNamesYieldInOrder(t *testing.T) {
 	one, two := naming{"one", &bare, []string{"read", "two.read", "with space"}}, naming{"two", &bare, []string{"read", "with space"}}
 	shown := func(set ...naming) string {
 		v := merged(set)
-		return strings.Join(v.names[styleDotted], " | ") + " || " + strings.Join(v.names[styleSafe], " | ")
+		return strings.Join(v.shelves[mcp.Tools].names[styleDotted], " | ") + " || " + strings.Join(v.shelves[mcp.Tools].names[styleSafe], " | ")
 	}
 	hash := func(canonical string) string { return hashed("with space", maxSafe, canonical, "") }
 	want := "read | one.two.read | with space | two.read | two.with space || read | " + hashed("two.read", maxSafe, "one.two.read", "") + " | " + hash("one.with space") + " | two__read | " + hash("two.with space")
@@ -296,7 +301,7 @@ func TestNamesAsTheyAreShown(t *testing.T) {
 		{"a", strings.Repeat("t", 127), "a." + strings.Repeat("t", 115) + "_#", "a__" + long[:34] + "_#"},
 	} {
 		v := merged([]naming{{tt.server, nil, []string{tt.tool}}})
-		d, s := v.Exposed(0)
+		d, s := v.Exposed(mcp.Tools, 0)
 		hash := hashed("", maxSafe, tt.server+"."+tt.tool, "")[1:]
 		if want := strings.ReplaceAll(tt.dotted, "#", hash); d != want {
 			t.Errorf("%s, %q: dotted %q, not %q", tt.server, tt.tool, d, want)
@@ -333,11 +338,12 @@ func FuzzNames(f *testing.F) {
 			}
 		}
 		v, flipped := merged(set), merged([]naming{set[1], set[0]})
-		for style := range styles {
-			checkNames(t, set, v, style)
-			checkList(t, v, mcp.Scope{Safe: style == styleSafe}, v.names[style])
-			before, after := byCanonical(v, style), byCanonical(flipped, style)
-			for _, e := range v.Tools() {
+		for i := range 2 * styles {
+			kind, style := []mcp.Kind{mcp.Tools, mcp.Prompts}[i/styles], i%styles
+			checkNames(t, set, v, kind, style)
+			checkList(t, v, kind, mcp.Scope{Safe: style == styleSafe}, v.shelves[kind].names[style])
+			before, after := byCanonical(v, kind, style), byCanonical(flipped, kind, style)
+			for _, e := range v.Entries(kind) {
 				if c := e.Target.Canonical; e.bare[style] == "" && before[c] != after[c] {
 					t.Fatalf("%q is %q or %q, as the order is", c, before[c], after[c])
 				}

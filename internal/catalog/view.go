@@ -1,16 +1,14 @@
 package catalog
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"sync"
+	"strings"
+	"time"
 
 	"mcpgateway/internal/mcp"
-	"mcpgateway/internal/rawjson"
 )
 
-// The styles of exposed names.
+// The styles of exposed names. URIs are the same in both.
 const (
 	styleDotted = iota
 	styleSafe
@@ -20,25 +18,28 @@ const (
 // A View is one consistent state of everything that clients see. It does not change, but
 // for lists that are encoded when somebody first asks for them.
 type View struct {
-	entries      []*Entry
-	names        [styles][]string // parallel to entries
-	table        [styles]map[string]*Entry
-	canonical    map[string]*Entry
-	origin       map[string][]*Entry
-	servers      map[string]*scope
-	all          [styles]scope
+	shelves      [mcp.Kinds]shelf
+	parts        []*Part
+	servers      map[string]*Part // by name in small letters
+	ranks        map[string]int
+	readable     []string        // servers that have resources
+	moved        map[*Entry]bool // resources and templates that are not shown by their plain URI
 	instructions []Instruction
 	left         map[string][]string
+	uris         uriIndex
 }
 
-// A scope is what one endpoint shows of a View.
-type scope struct {
-	entries []*Entry
-	names   []string // parallel to entries
-
-	once        sync.Once
-	list        []byte
-	fingerprint string
+// A shelf is everything of one kind.
+type shelf struct {
+	kind      mcp.Kind
+	all       []*Entry         // in order
+	entries   []*Entry         // those that are listed
+	names     [styles][]string // parallel to entries
+	table     [styles]map[string]*Entry
+	canonical map[string]*Entry
+	origin    map[string][]*Entry
+	merged    [styles]*scope
+	servers   map[string]*scope
 }
 
 // An Instruction is a server's own account of how to use it.
@@ -49,61 +50,91 @@ const maxInstruction = 4 << 10
 
 // Merge makes a View of parts, in their order.
 func Merge(parts []*Part, b Bounds) *View {
-	v := &View{canonical: map[string]*Entry{}, origin: map[string][]*Entry{}, servers: map[string]*scope{}, left: map[string][]string{}}
-	bytes := 0
+	v := &View{parts: parts, servers: map[string]*Part{}, ranks: map[string]int{}, moved: map[*Entry]bool{}, left: map[string][]string{}}
 	for _, p := range parts {
+		v.servers[strings.ToLower(p.Server)], v.ranks[p.Server] = p, p.Rank
 		if p.Instructions != "" {
 			v.instructions = append(v.instructions, Instruction{p.Server, cut(p.Instructions, maxInstruction)})
 		}
-		alone := &scope{}
-		v.servers[p.Server] = alone
-		for i := range p.Entries {
-			e := &p.Entries[i]
+		if p.hasResources() {
+			v.readable = append(v.readable, p.Server)
+		}
+	}
+	for kind := range mcp.Kinds {
+		v.shelves[kind].fill(v, kind, b)
+	}
+	return v
+}
+
+// fill puts the parts' entries of one kind on the shelf.
+func (s *shelf) fill(v *View, kind mcp.Kind, b Bounds) {
+	*s = shelf{kind: kind, canonical: map[string]*Entry{}, origin: map[string][]*Entry{}, servers: map[string]*scope{}}
+	bytes := 0
+	for _, p := range v.parts {
+		alone := &scope{shelf: s}
+		s.servers[p.Server] = alone
+		for i := range p.Entries[kind] {
+			e := &p.Entries[kind][i]
 			if bytes += len(e.Definition) + 1; bytes > b.CatalogBytes {
 				bytes -= len(e.Definition) + 1
-				v.left[p.Server] = append(v.left[p.Server], fmt.Sprintf("tool %.80q: the list of all tools reached its bound of %d bytes", e.Target.Origin, b.CatalogBytes))
+				v.left[p.Server] = append(v.left[p.Server], fmt.Sprintf("%s %.80q: the list of all %ss reached its bound of %d bytes", words[kind], e.Target.Origin, words[kind], b.CatalogBytes))
 				continue
 			}
-			v.entries = append(v.entries, e)
-			v.canonical[e.Target.Canonical] = e
-			v.origin[e.Target.Origin] = append(v.origin[e.Target.Origin], e)
+			s.all = append(s.all, e)
+			s.entries = append(s.entries, e)
 			alone.entries = append(alone.entries, e)
 			alone.names = append(alone.names, e.Target.Origin)
 		}
+		if kind == mcp.Resources {
+			for i := range p.apps {
+				s.all = append(s.all, &p.apps[i])
+			}
+		}
 	}
-	reserved := make(map[string]bool, 3*len(v.entries))
-	for _, e := range v.entries {
+	s.expose(v)
+}
+
+// expose gives every entry its names. Prefixed and canonical names of either style are
+// reserved, those of bare entries included, so that a bare name never displaces one and a
+// name means the same at every endpoint; of two equal bare ones the earlier entry has it,
+// and the other yields to its prefixed name.
+func (s *shelf) expose(v *View) {
+	reserved := make(map[string]bool, 3*len(s.all))
+	for _, e := range s.all {
+		s.canonical[e.Target.Canonical] = e
+		s.origin[e.Target.Origin] = append(s.origin[e.Target.Origin], e)
 		reserved[e.Target.Canonical] = true
 		for style := range styles {
 			reserved[e.prefixed[style]] = true
 		}
 	}
 	for style := range styles {
-		v.expose(style, reserved)
+		if style > 0 && s.isURI() {
+			s.names[style], s.table[style], s.merged[style] = s.names[0], s.table[0], s.merged[0]
+			continue
+		}
+		table := make(map[string]*Entry, len(s.all))
+		taken := map[string]bool{}
+		names := make([]string, 0, len(s.entries))
+		for _, e := range s.all {
+			name := e.prefixed[style]
+			if bare := e.bare[style]; bare != "" && !reserved[bare] && !taken[bare] {
+				name = bare
+				taken[bare] = true
+			} else if s.isURI() {
+				v.moved[e] = true
+			}
+			table[name] = e
+			if len(names) < len(s.entries) && s.entries[len(names)] == e {
+				names = append(names, name)
+			}
+		}
+		s.names[style], s.table[style] = names, table
+		s.merged[style] = &scope{shelf: s, view: v, entries: s.entries, names: names}
 	}
-	return v
 }
 
-// expose gives every entry its name of one style. Prefixed and canonical names of either
-// style are reserved, those of bare entries included, so that a bare name never displaces
-// one and a name means the same tool at every endpoint; of two equal bare ones the earlier
-// entry has it, and the other yields to its prefixed name.
-func (v *View) expose(style int, reserved map[string]bool) {
-	table := make(map[string]*Entry, len(v.entries))
-	taken := map[string]bool{}
-	names := make([]string, len(v.entries))
-	for i, e := range v.entries {
-		name := e.prefixed[style]
-		if bare := e.bare[style]; bare != "" && !reserved[bare] && !taken[bare] {
-			name = bare
-			taken[bare] = true
-		}
-		names[i] = name
-		table[name] = e
-	}
-	v.names[style], v.table[style] = names, table
-	v.all[style].entries, v.all[style].names = v.entries, names
-}
+func (s *shelf) isURI() bool { return s.kind == mcp.Resources || s.kind == mcp.Templates }
 
 // cut shortens s to at most n bytes without splitting a character.
 func cut(s string, n int) string {
@@ -123,25 +154,24 @@ func style(s mcp.Scope) int {
 	return styleDotted
 }
 
-// nothing is the scope of a server that is not there.
-var nothing = &scope{}
-
-func (v *View) scope(s mcp.Scope) *scope {
+func (v *View) scope(kind mcp.Kind, s mcp.Scope) *scope {
+	shelf := &v.shelves[kind]
 	if s.Server == "" {
-		return &v.all[style(s)]
+		return shelf.merged[style(s)]
 	}
-	if one := v.servers[s.Server]; one != nil {
+	if one := shelf.servers[s.Server]; one != nil {
 		return one
 	}
-	return nothing
+	return &scope{shelf: shelf}
 }
 
-// Tool finds the tool that a caller of this scope means: by the name it is shown, then by
-// the other style's, the canonical one, and an origin name that one tool alone has, since
-// the pages of MCP Apps know no other. It looks up and never splits.
-func (v *View) Tool(s mcp.Scope, name string) *Entry {
+// Find finds what a caller of this scope means: by the name it is shown, then by the other
+// style's, the canonical one, and an origin name that one entry alone has, since the pages
+// of MCP Apps know no other. It looks up and never splits.
+func (v *View) Find(kind mcp.Kind, s mcp.Scope, name string) *Entry {
+	shelf := &v.shelves[kind]
 	if s.Server != "" {
-		for _, e := range v.origin[name] {
+		for _, e := range shelf.origin[name] {
 			if e.Target.Server == s.Server {
 				return e
 			}
@@ -149,22 +179,22 @@ func (v *View) Tool(s mcp.Scope, name string) *Entry {
 		return nil
 	}
 	first := style(s)
-	for _, table := range []map[string]*Entry{v.table[first], v.table[styles-1-first], v.canonical} {
+	for _, table := range []map[string]*Entry{shelf.table[first], shelf.table[styles-1-first], shelf.canonical} {
 		if e := table[name]; e != nil {
 			return e
 		}
 	}
-	if same := v.origin[name]; len(same) == 1 {
+	if same := shelf.origin[name]; len(same) == 1 {
 		return same[0]
 	}
 	return nil
 }
 
-// Meant gives the names, as this scope shows them, of tools that an unknown name may mean:
+// Meant gives the names, as this scope shows them, of entries that an unknown name may mean:
 // those that share it as their origin name, else those that look alike.
-func (v *View) Meant(s mcp.Scope, name string) (same, near []string) {
-	shown := v.scope(s)
-	if s.Server == "" && len(v.origin[name]) > 1 {
+func (v *View) Meant(kind mcp.Kind, s mcp.Scope, name string) (same, near []string) {
+	shown := v.scope(kind, s)
+	if s.Server == "" && len(shown.shelf.origin[name]) > 1 {
 		for i, e := range shown.entries {
 			if e.Target.Origin == name {
 				same = append(same, shown.names[i])
@@ -175,42 +205,44 @@ func (v *View) Meant(s mcp.Scope, name string) (same, near []string) {
 	return nil, Near(name, shown.names)
 }
 
-// Tools are all entries in the order of the list. The slice is not to be changed.
-func (v *View) Tools() []*Entry { return v.entries }
+// Entries are all of a kind in the order of the list. The slice is not to be changed.
+func (v *View) Entries(kind mcp.Kind) []*Entry { return v.shelves[kind].entries }
 
-// Exposed gives the names of entry i in the two styles.
-func (v *View) Exposed(i int) (dotted, safe string) {
-	return v.names[styleDotted][i], v.names[styleSafe][i]
+// Exposed gives the names of entry i of a kind in the two styles.
+func (v *View) Exposed(kind mcp.Kind, i int) (dotted, safe string) {
+	names := &v.shelves[kind].names
+	return names[styleDotted][i], names[styleSafe][i]
 }
 
-// ToolList is the encoded result of a tools/list. It is not to be changed.
-func (v *View) ToolList(s mcp.Scope) []byte { return v.scope(s).encoded().list }
+// Count is how many entries of a kind a server has in the lists.
+func (v *View) Count(kind mcp.Kind, server string) int {
+	if one := v.shelves[kind].servers[server]; one != nil {
+		return len(one.entries)
+	}
+	return 0
+}
 
-// Fingerprint is equal for views that list the same.
-func (v *View) Fingerprint(s mcp.Scope) string { return v.scope(s).encoded().fingerprint }
-
-func (c *scope) encoded() *scope {
-	c.once.Do(func() {
-		c.list = []byte(`{"tools":[`)
-		for i, e := range c.entries {
-			if i > 0 {
-				c.list = append(c.list, ',')
-			}
-			if c.names[i] == e.Target.Canonical {
-				c.list = append(c.list, e.Definition...)
-			} else {
-				c.list = rawjson.AppendEdited(c.list, e.Definition, rawjson.Edit{Key: "name", Value: rawjson.AppendText(nil, c.names[i])})
-			}
+// Fresh is how long what a scope shows of a kind stays fresh at least: the least of its
+// servers, 0 where one of them does not say.
+func (v *View) Fresh(kind mcp.Kind, s mcp.Scope, now time.Time) time.Duration {
+	var least time.Duration
+	for _, p := range v.parts {
+		if p.none[kind] || s.Server != "" && s.Server != p.Server {
+			continue
 		}
-		c.list = append(c.list, "]}"...)
-		sum := sha256.Sum256(c.list)
-		c.fingerprint = hex.EncodeToString(sum[:])
-	})
-	return c
+		left := p.fresh[kind].Sub(now)
+		if left <= 0 {
+			return 0
+		}
+		if least == 0 || left < least {
+			least = left
+		}
+	}
+	return least
 }
 
 // Instructions are those of the servers that gave any, in order.
 func (v *View) Instructions() []Instruction { return v.instructions }
 
-// Left tells what bounds kept out of the merged list, by server.
+// Left tells what bounds kept out of the merged lists, by server.
 func (v *View) Left(server string) []string { return v.left[server] }

@@ -50,13 +50,26 @@ func newServer(s Server) *Server {
 	return &s
 }
 
-// Tools is the fingerprint of the tools, which never change.
-func (s *Server) Tools(*mcp.Caller) (string, <-chan struct{}) { return s.Name, nil }
+// Seen is the fingerprint of the tools, which never change.
+func (s *Server) Seen(*mcp.Caller) (mcp.Seen, <-chan struct{}) {
+	return mcp.Seen{mcp.Tools: s.Name}, nil
+}
+
+// Watch fails: the demos have no resources.
+func (s *Server) Watch(context.Context, *mcp.Caller, string, mcp.Inbox) (func(), error) {
+	return nil, mcp.Errorf(mcp.InvalidParams, "resource", "this server has no resources")
+}
+
+// Notify does nothing: no notification concerns the demos.
+func (s *Server) Notify(*mcp.Caller, string, []byte) {}
 
 // Handle answers tools/list and tools/call.
 func (s *Server) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
-	if c.Method == mcp.ToolsList {
+	if c.Method == mcp.Tools.List() {
 		return &mcp.Reply{Result: s.list, Seen: s.Name}, nil
+	}
+	if c.Method != mcp.ToolsCall {
+		return nil, mcp.Errorf(mcp.UnknownMethod, "method", "method %q is not known", c.Method)
 	}
 	i := slices.IndexFunc(s.tools, func(t tool) bool { return t.name == c.Name })
 	if i < 0 {

@@ -40,14 +40,14 @@ func TestTools(t *testing.T) {
 	want := map[string][]string{"calculator": {"add", "subtract", "multiply", "divide"}, "echo": {"ping", "echo", "slow", "fail"}}
 	for _, name := range Names() {
 		s := Find(name)
-		reply, err := s.Handle(t.Context(), &mcp.Call{Method: mcp.ToolsList, From: &mcp.Caller{}})
+		reply, err := s.Handle(t.Context(), &mcp.Call{Method: mcp.Tools.List(), From: &mcp.Caller{}})
 		if err != nil || !json.Valid(reply.Result) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		tools := slices.Collect(rawjson.Elements(rawjson.Get(reply.Result, "tools")))
-		part := catalog.Prepare(name, "", tools, s, catalog.Bounds{ToolsPerServer: 99, ToolBytes: 1 << 16, CatalogBytes: 1 << 20})
+		part := catalog.Prepare(name, "", catalog.Lists{mcp.Tools: {Entries: tools}}, s, catalog.Bounds{ToolsPerServer: 99, ToolBytes: 1 << 16, CatalogBytes: 1 << 20})
 		var got []string
-		for _, e := range part.Entries {
+		for _, e := range part.Entries[mcp.Tools] {
 			got = append(got, e.Target.Origin)
 			if rawjson.Get(e.Definition, "description") == nil {
 				t.Errorf("%s has no description", e.Target.Canonical)
@@ -56,8 +56,8 @@ func TestTools(t *testing.T) {
 		if !slices.Equal(got, want[name]) || part.Left != nil {
 			t.Errorf("%s lists %q, left %q", name, got, part.Left)
 		}
-		if print, changed := s.Tools(nil); print == "" || changed != nil {
-			t.Errorf("%s: %q", name, print)
+		if seen, changed := s.Seen(nil); seen[mcp.Tools] == "" || changed != nil {
+			t.Errorf("%s: %q", name, seen)
 		}
 	}
 }

@@ -22,6 +22,7 @@ const (
 	HeaderMismatch     = -32020
 	MissingCapability  = -32021
 	UnsupportedVersion = -32022
+	URLElicitation     = -32042 // 2025-11-25 only
 
 	ReservedFirst, ReservedLast = -32020, -32099 // the specification's own range
 )
@@ -37,6 +38,10 @@ var numbers = map[mcp.Code]struct{ number, status int }{
 	mcp.Unavailable:    {InternalError, http.StatusOK},
 	mcp.TimedOut:       {InternalError, http.StatusOK},
 	mcp.Overloaded:     {InternalError, http.StatusServiceUnavailable},
+
+	mcp.NotFound:          {InvalidParams, http.StatusOK}, // 2026-07-28, server, Resources, Error Handling
+	mcp.HeaderMismatch:    {HeaderMismatch, http.StatusBadRequest},
+	mcp.MissingCapability: {MissingCapability, http.StatusBadRequest},
 }
 
 // AppendErrorObject appends a JSON-RPC error object. data is raw JSON or nil.
@@ -52,9 +57,23 @@ func AppendErrorObject(dst []byte, number int, message string, data []byte) []by
 	return append(dst, '}')
 }
 
+// statefulNumbers are those that differ in the stateful revisions: an unknown resource has a
+// number of its own (2025-11-25, server, Resources, Error Handling), and what came later has
+// none.
+var statefulNumbers = map[mcp.Code]int{
+	mcp.NotFound:          ResourceNotFound,
+	mcp.HeaderMismatch:    InternalError,
+	mcp.MissingCapability: InternalError,
+}
+
 // Render turns an error of ours into an error object and an HTTP status. What is no
 // *mcp.Error becomes an internal error without its text.
-func Render(err error) (object []byte, status int) {
+func Render(err error) (object []byte, status int) { return render(err, nil) }
+
+// RenderStateful is Render towards clients of the stateful revisions.
+func RenderStateful(err error) (object []byte, status int) { return render(err, statefulNumbers) }
+
+func render(err error, other map[mcp.Code]int) (object []byte, status int) {
 	var e *mcp.Error
 	if !errors.As(err, &e) {
 		reason := "internal"
@@ -64,9 +83,12 @@ func Render(err error) (object []byte, status int) {
 		e = mcp.Errorf(mcp.Internal, reason, "the gateway could not answer")
 	}
 	n := numbers[e.Code]
-	var data []byte
+	if number, ok := other[e.Code]; ok {
+		n.number = number
+	}
+	data := e.Data
 	if e.Reason != "" {
-		data = append(rawjson.AppendText([]byte(`{"reason":`), e.Reason), '}')
+		data = rawjson.AppendEdited(nil, data, rawjson.Edit{Key: "reason", Value: rawjson.AppendText(nil, e.Reason)})
 	}
 	return AppendErrorObject(nil, n.number, e.Message, data), n.status
 }
@@ -105,6 +127,14 @@ func AsRemote(err error) *mcp.Remote {
 		return nil
 	}
 	return remote
+}
+
+// Inside is an internal error with the server's error in its data, for one whose number the
+// caller's revision does not allow us, or would take for our own hop's.
+func Inside(r *mcp.Remote) []byte {
+	text, _ := rawjson.Text(rawjson.Get(r.Raw, "message"))
+	data := append(append([]byte(`{"reason":"server_error","error":`), r.Raw...), '}')
+	return AppendErrorObject(nil, InternalError, text, data)
 }
 
 // ReadRemote makes a Remote of a server's error object.

@@ -33,9 +33,25 @@ func TestRender(t *testing.T) {
 			t.Errorf("%v is %s with %d", tt.err, object, status)
 		}
 	}
-	for code := mcp.Internal; code <= mcp.Overloaded; code++ {
+	for code := mcp.Internal; code <= mcp.MissingCapability; code++ {
 		if numbers[code].number == 0 {
 			t.Errorf("code %d has no number", code)
+		}
+	}
+}
+
+// TestRenderStateful: an unknown resource has another number there, and numbers that came later
+// are not used.
+func TestRenderStateful(t *testing.T) {
+	missing := &mcp.Error{Code: mcp.NotFound, Reason: "unknown_resource", Message: "x", Data: []byte(`{"uri":"x:1"}`)}
+	const data = `"message":"x","data":{"uri":"x:1","reason":"unknown_resource"}}`
+	if object, status := Render(missing); string(object) != `{"code":-32602,`+data || status != http.StatusOK {
+		t.Errorf("%s with %d", object, status)
+	}
+	for code, number := range map[mcp.Code]int{mcp.NotFound: -32002, mcp.HeaderMismatch: -32603, mcp.MissingCapability: -32603, mcp.InvalidParams: -32602, mcp.UnknownMethod: -32601} {
+		missing.Code = code
+		if object, _ := RenderStateful(missing); string(object) != fmt.Sprintf(`{"code":%d,`, number)+data {
+			t.Errorf("code %d is %s", code, object)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
@@ -31,7 +32,10 @@ type Incoming struct {
 
 // An Outlet takes whole messages for the client. It never blocks and keeps order.
 type Outlet interface {
+	// Notify hands over a notification, which may be dropped where too much waits.
 	Notify(raw []byte)
+	// Deliver hands over what must arrive: a question to the client, or its withdrawal.
+	Deliver(raw []byte)
 }
 
 // An Answer is what the binding sends back: on HTTP with this status, on a pipe just the
@@ -60,6 +64,9 @@ type Presence interface {
 	Self(s mcp.Scope) []byte
 	// Instructions are for the model that uses the endpoint; empty for none.
 	Instructions(s mcp.Scope) string
+	// Capabilities is the raw object of what the endpoint offers. Its extensions are shown to
+	// clients of the stateless revisions only.
+	Capabilities(s mcp.Scope) []byte
 }
 
 // Params are what both inbound eras are made of.
@@ -69,12 +76,27 @@ type Params struct {
 	Presence Presence
 	Streams  *quota.Quota // open subscriptions
 	Log      *slog.Logger
+
+	Via          string        // our own id among gateways; a message that has passed it is refused
+	QuestionTime time.Duration // how long a client may take to answer a question; 0 is DefaultQuestionTime
 }
 
-// A Feed tells when what a caller sees has changed: a fingerprint of the caller's own
-// view of the tools, and a channel that is closed at the next change of anything.
+// DefaultQuestionTime is for people, who may have to look something up.
+const DefaultQuestionTime = 10 * time.Minute
+
+// A Feed is what goes between a caller and the house outside of calls.
 type Feed interface {
-	Tools(c *mcp.Caller) (fingerprint string, changed <-chan struct{})
+	// Seen is what the caller sees of each kind, and a channel that is closed at the next
+	// change of anything.
+	Seen(c *mcp.Caller) (mcp.Seen, <-chan struct{})
+	// Watch has inbox told, by notifications/resources/updated with the URI that the caller
+	// used, when a resource changes, until stop is called. It fails with a *mcp.Error where no
+	// server has such a resource, or its server cannot tell of changes.
+	Watch(ctx context.Context, c *mcp.Caller, uri string, inbox mcp.Inbox) (stop func(), err error)
+	// Notify passes a notification of the caller on to whom it concerns: the servers that
+	// have a connection for this caller alone, or the one server of the caller's scope. It
+	// does not block.
+	Notify(c *mcp.Caller, method string, params []byte)
 }
 
 // NewCall reads what the house must know from a message's params: where _meta and the
@@ -85,7 +107,7 @@ func NewCall(m *jsonrpc.Message) (*mcp.Call, *mcp.Error) {
 	if m.Params == nil {
 		return c, nil
 	}
-	if err := rawjson.CheckMembers(m.Params, "name", "uri", "arguments", "_meta", "cursor", "inputResponses", "requestState"); err != nil {
+	if err := rawjson.CheckMembers(m.Params, "name", "uri", "ref", "level", "arguments", "_meta", "cursor", "inputResponses", "requestState"); err != nil {
 		return c, memberError(err)
 	}
 	for f := range rawjson.Members(m.Params) {
@@ -100,7 +122,7 @@ func NewCall(m *jsonrpc.Message) (*mcp.Call, *mcp.Error) {
 			}
 			c.Name = name
 		case `"uri"`:
-			if m.Method != mcp.ResourcesRead {
+			if m.Method != mcp.ResourcesRead && m.Method != mcp.Subscribe && m.Method != mcp.Unsubscribe {
 				continue
 			}
 			uri, ok := rawjson.Text(f.Value)
@@ -108,8 +130,15 @@ func NewCall(m *jsonrpc.Message) (*mcp.Call, *mcp.Error) {
 				return c, mcp.Errorf(mcp.InvalidParams, "params", `"uri" must be a string`)
 			}
 			c.Name = uri
+		case `"ref"`:
+			if m.Method != mcp.Completion {
+				continue
+			}
+			if err := readRef(c, f.Value); err != nil {
+				return c, err
+			}
 		case `"arguments"`:
-			if m.Method == mcp.ToolsCall && f.Value[0] != '{' {
+			if (m.Method == mcp.ToolsCall || m.Method == mcp.PromptsGet) && f.Value[0] != '{' {
 				return c, mcp.Errorf(mcp.InvalidParams, "params", `"arguments" must be an object`)
 			}
 		case `"_meta"`:
@@ -119,6 +148,28 @@ func NewCall(m *jsonrpc.Message) (*mcp.Call, *mcp.Error) {
 		}
 	}
 	return c, nil
+}
+
+// readRef reads what a completion is for: a prompt by its name, or a resource template by its
+// URI (2026-07-28, completion, Reference Types).
+func readRef(c *mcp.Call, ref []byte) *mcp.Error {
+	if ref[0] != '{' {
+		return mcp.Errorf(mcp.InvalidParams, "params", `"ref" must be an object`)
+	}
+	if err := rawjson.CheckMembers(ref, "type", "name", "uri"); err != nil {
+		return memberError(err)
+	}
+	kind, _ := rawjson.Text(rawjson.Get(ref, "type"))
+	key := map[string]string{"ref/prompt": "name", "ref/resource": "uri"}[kind]
+	if key == "" {
+		return mcp.Errorf(mcp.InvalidParams, "params", `"ref" must be of type "ref/prompt" or "ref/resource"`)
+	}
+	name, ok := rawjson.Text(rawjson.Get(ref, key))
+	if !ok {
+		return mcp.Errorf(mcp.InvalidParams, "params", `"ref" must have %q, a string`, key)
+	}
+	c.Name = name
+	return nil
 }
 
 func readMeta(c *mcp.Call, meta []byte) *mcp.Error {
@@ -149,28 +200,28 @@ func memberError(err error) *mcp.Error {
 	return mcp.Errorf(code, reason, "%s", err)
 }
 
-// CallerBack is the Back of one call over an Outlet. After Close, and once the call is
-// cancelled, it is silent.
+// CallerBack is the Back of one call over an Outlet, as far as the eras are the same: each
+// asks in its own way. After Close, and once the call is cancelled, it is silent.
 type CallerBack struct {
-	Out Outlet
+	Out  Outlet
+	From *mcp.Caller // never nil
 
 	mu     sync.Mutex
 	closed bool // guarded by mu
 }
 
-// Notify writes one notification to the outlet.
+// Notify appends one notification to the outlet. Of log lines the caller is told those that
+// it wants.
 func (b *CallerBack) Notify(ctx context.Context, method string, params []byte) error {
+	if method == mcp.NoteMessage && !WantsLine(b.From, params) {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed && ctx.Err() == nil {
 		b.Out.Notify(jsonrpc.AppendNotification(nil, method, params))
 	}
 	return nil
-}
-
-// Ask refuses: no question crosses, since servers are told no client capabilities.
-func (b *CallerBack) Ask(context.Context, string, []byte) ([]byte, error) {
-	return nil, mcp.Errorf(mcp.UnknownMethod, "capability", "the client takes no questions")
 }
 
 // Close silences the Back, since the call is answered.
@@ -204,9 +255,6 @@ func (m *Memo) Get(in []byte, f func([]byte) []byte) []byte {
 	m.kept[&in[0]] = out
 	return out
 }
-
-// IsList tells whether a result is a list that the gateway merged.
-func IsList(method string) bool { return method == mcp.ToolsList }
 
 // StatelessMessage tells the era of a client's message (2026-07-28, versioning, Backward
 // Compatibility): stateless if _meta names a protocol version, or if the HTTP header names

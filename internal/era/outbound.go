@@ -1,7 +1,6 @@
 package era
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,17 +21,49 @@ type Outbound interface {
 	mcp.Handler
 	// Info is what the server said about itself; it does not change.
 	Info() Info
-	// Tools lists the server's tools to the end.
-	Tools(ctx context.Context, b ListBounds) (*Listing, error)
+	// List lists one kind to the end. A server that declares none of it is not asked.
+	List(ctx context.Context, kind mcp.Kind, b ListBounds) (*Listing, error)
+	// Watch has the server tell when these resources change, and no others: the whole set of
+	// what is wanted now. A server that does not offer it is not asked. The error is an
+	// Unwatched where it is of some of them only.
+	Watch(ctx context.Context, uris []string) error
+	// Notify sends a notification of a client to the server.
+	Notify(ctx context.Context, method string, params []byte) error
 	// Check asks for a sign of life.
 	Check(ctx context.Context) error
-	// Run hears what belongs to no call until the connection or ctx ends, and calls
-	// changed, which must not block, whenever the list of tools may have changed. It
+	// Run hears what belongs to no call until the connection or ctx ends, and tells ear. It
 	// returns why the connection ended. When it returns, every goroutine it started has
 	// exited. It is called once.
-	Run(ctx context.Context, changed func()) error
+	Run(ctx context.Context, ear Ear) error
 	// Close ends the connection.
 	Close() error
+}
+
+// An Ear hears what belongs to no call. None of its functions may block; each may be called
+// from any goroutine. None is nil.
+type Ear struct {
+	Changed func(kind mcp.Kind)                // the list of this kind may have changed; of Resources: of Templates as well
+	Updated func(params []byte)                // of notifications/resources/updated
+	Note    func(method string, params []byte) // any other notification: log lines that belong to no call, unknown ones
+}
+
+// Hear sorts a notification that belongs to no call.
+func (e *Ear) Hear(m *jsonrpc.Message) {
+	if m.Kind != jsonrpc.Notification {
+		return
+	}
+	switch m.Method {
+	case mcp.Tools.Changed():
+		e.Changed(mcp.Tools)
+	case mcp.Prompts.Changed():
+		e.Changed(mcp.Prompts)
+	case mcp.Resources.Changed():
+		e.Changed(mcp.Resources)
+	case mcp.NoteUpdated:
+		e.Updated(CleanResult(m.Params))
+	default:
+		e.Note(m.Method, m.Params)
+	}
 }
 
 // Info is a server's account of itself.
@@ -41,13 +72,34 @@ type Info struct {
 	Stateless    bool
 	ServerInfo   []byte // raw Implementation; nil where it gave none
 	Instructions string
-	HasTools     bool
-	Announces    bool // it says when its list of tools changes
+	Capabilities []byte          // raw; nil where it gave none
+	Has          [mcp.Kinds]bool // it lists the kind
+	Announces    [mcp.Kinds]bool // it says when that list changes
+	Subscribes   bool            // it says when a resource changes
+	Completes    bool
+	Logs         bool
 }
 
-// A Listing is what a server listed.
+// ReadCapabilities fills in what a server's capabilities say, which all revisions say alike.
+func (i *Info) ReadCapabilities(raw []byte) {
+	if len(raw) == 0 || raw[0] != '{' {
+		return
+	}
+	i.Capabilities = raw
+	for k, name := range [mcp.Kinds]string{mcp.Tools: "tools", mcp.Prompts: "prompts", mcp.Resources: "resources", mcp.Templates: "resources"} {
+		if declared := rawjson.Get(raw, name); declared != nil {
+			i.Has[k] = true
+			i.Announces[k] = string(rawjson.Get(declared, "listChanged")) == "true"
+		}
+	}
+	i.Subscribes = string(rawjson.Get(rawjson.Get(raw, "resources"), "subscribe")) == "true"
+	i.Completes = rawjson.Get(raw, "completions") != nil
+	i.Logs = rawjson.Get(raw, "logging") != nil
+}
+
+// A Listing is what a server listed of one kind.
 type Listing struct {
-	Tools   [][]byte      // raw definitions in the server's order
+	Entries [][]byte      // raw definitions in the server's order
 	Left    []string      // what the revision forbids to show, and why
 	Partial string        // why the list is not whole; empty where it is
 	TTL     time.Duration // how long it says the list stays fresh; 0 where it does not say
@@ -123,28 +175,14 @@ func (l *Link) Cancel(id []byte) {
 	_ = l.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params), Header: l.Header})
 }
 
-// Relay gives what a server sends during the call with this id to the caller: progress of
-// that call, under the caller's own token. It is nil for a caller who asked for none.
-func Relay(ctx context.Context, c *mcp.Call, id []byte) func(*jsonrpc.Message) {
-	token := c.Params.ProgressToken
-	if token == nil {
-		return nil
-	}
-	return func(m *jsonrpc.Message) {
-		if m.Kind != jsonrpc.Notification || m.Method != mcp.NoteProgress || !bytes.Equal(rawjson.Get(m.Params, mcp.MetaProgressToken), id) {
-			return
-		}
-		params := rawjson.AppendEdited(nil, m.Params, rawjson.Edit{Key: mcp.MetaProgressToken, Value: token})
-		_ = c.Back.Notify(ctx, m.Method, params)
-	}
-}
-
-// Edits for the params of a call on its way to a server: the origin name, and the _meta of
-// the hop.
+// CallParams are the params of a call on its way to a server: with the origin name or URI,
+// and the _meta of the hop.
 func CallParams(c *mcp.Call, meta []byte) []byte {
 	edits := make([]rawjson.Edit, 0, 2)
 	if c.Target.Origin != c.Name {
-		edits = append(edits, rawjson.Edit{Key: "name", Value: rawjson.AppendText(nil, c.Target.Origin)})
+		if e, ok := originEdit(c); ok {
+			edits = append(edits, e)
+		}
 	}
 	if meta != nil || c.Params.Meta != nil {
 		edits = append(edits, rawjson.Edit{Key: "_meta", Value: meta})
@@ -155,14 +193,35 @@ func CallParams(c *mcp.Call, meta []byte) []byte {
 	return rawjson.AppendEdited(nil, c.Params.Raw, edits...)
 }
 
+// originEdit puts the origin name or URI in the place where the method has it.
+func originEdit(c *mcp.Call) (rawjson.Edit, bool) {
+	origin := rawjson.AppendText(nil, c.Target.Origin)
+	switch c.Method {
+	case mcp.ToolsCall, mcp.PromptsGet:
+		return rawjson.Edit{Key: "name", Value: origin}, true
+	case mcp.ResourcesRead, mcp.Subscribe, mcp.Unsubscribe:
+		return rawjson.Edit{Key: "uri", Value: origin}, true
+	case mcp.TasksGet, mcp.TasksUpdate, mcp.TasksCancel:
+		return rawjson.Edit{Key: "taskId", Value: origin}, true
+	case mcp.Completion:
+		ref := rawjson.Get(c.Params.Raw, "ref")
+		key := "name"
+		if rawjson.Get(ref, key) == nil {
+			key = "uri"
+		}
+		return rawjson.Edit{Key: "ref", Value: rawjson.AppendEdited(nil, ref, rawjson.Edit{Key: key, Value: origin})}, true
+	}
+	return rawjson.Edit{}, false
+}
+
 // Follow lists to the end: page gives the result for a cursor, nil for the first page. An
 // empty cursor is a cursor (2026-07-28, pagination). What came before a fault is kept. The
 // entries are parts of the results, which is why those are bounded in all.
-func Follow(ctx context.Context, key string, b ListBounds, page func(ctx context.Context, cursor []byte) ([]byte, error)) (*Listing, error) {
+func Follow(ctx context.Context, kind mcp.Kind, b ListBounds, page func(ctx context.Context, cursor []byte) ([]byte, error)) (*Listing, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, b.Time, fmt.Errorf("the list took longer than %s", b.Time))
 	defer stop()
 	l := &Listing{}
-	size := 0
+	size, key := 0, kind.Member()
 	var cursor []byte
 	known := map[string]bool{}
 	for n := 1; ; n++ {
@@ -172,7 +231,7 @@ func Follow(ctx context.Context, key string, b ListBounds, page func(ctx context
 				err = context.Cause(ctx)
 			}
 			if n == 1 {
-				return nil, fmt.Errorf("%s: %w", key, err)
+				return nil, fmt.Errorf("%s: %w", kind.List(), err)
 			}
 			l.Partial = fmt.Sprintf("page %d of the list did not come: %v", n, err)
 			return l, nil
@@ -180,17 +239,17 @@ func Follow(ctx context.Context, key string, b ListBounds, page func(ctx context
 		list := rawjson.Get(result, key)
 		if len(list) == 0 || list[0] != '[' {
 			if n == 1 {
-				return nil, fmt.Errorf("the answer to %s/list has no array %q", key, key)
+				return nil, fmt.Errorf("the answer to %s has no array %q", kind.List(), key)
 			}
 			l.Partial = fmt.Sprintf("page %d of the list has no array %q", n, key)
 			return l, nil
 		}
 		for entry := range rawjson.Elements(list) {
-			if len(l.Tools) >= b.Entries {
+			if len(l.Entries) >= b.Entries {
 				l.Partial = fmt.Sprintf("the list was cut at %d entries", b.Entries)
 				return l, nil
 			}
-			l.Tools = append(l.Tools, entry)
+			l.Entries = append(l.Entries, entry)
 		}
 		l.TTL = shorter(l.TTL, rawjson.Get(result, MemberTTL))
 		cursor = rawjson.Get(result, "nextCursor")

@@ -54,7 +54,7 @@ func (s *sessions) serve(t *testing.T, forgotten func() bool) *stateful.Outbound
 		return nil
 	}
 	s.script = func(_ *jsonrpc.Message, say func(string)) { say(empty) }
-	ob, err := stateful.Connect(t.Context(), s.streams(), self)
+	ob, err := stateful.Connect(t.Context(), s.streams(), stateful.Params{Self: self})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,10 +73,7 @@ func TestLostSessionIsOpenedOnce(t *testing.T) {
 			time.Sleep(time.Second) // until all of them are there
 			return old
 		})
-		ctx, stop := context.WithCancel(t.Context())
-		changes := 0
-		done := make(chan struct{})
-		go func() { defer close(done); _ = ob.Run(ctx, func() { changes++ }) }()
+		heard := hear(t, ob)
 		var calls sync.WaitGroup
 		for range 50 {
 			calls.Go(func() {
@@ -86,9 +83,7 @@ func TestLostSessionIsOpenedOnce(t *testing.T) {
 			})
 		}
 		calls.Wait()
-		synctest.Wait()
-		stop()
-		<-done
+		changes := len(heard.take())
 		if s.opened != 2 || len(s.ran) != 50 {
 			t.Errorf("%d sessions, %d calls", s.opened, len(s.ran))
 		}
@@ -218,18 +213,18 @@ func TestHandshakesThatFail(t *testing.T) {
 		w := &wire{t: t}
 		w.fail = func(*jsonrpc.Message) error { return errors.New("unused") }
 		conn := &fixed{streamConn: streamConn{w: w}, result: result}
-		if _, err := stateful.Connect(t.Context(), conn, self); err == nil || !strings.Contains(err.Error(), "revision") {
+		if _, err := stateful.Connect(t.Context(), conn, stateful.Params{Self: self}); err == nil || !strings.Contains(err.Error(), "revision") {
 			t.Errorf("%s: %v", result, err)
 		}
 	}
 	for _, date := range []string{"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"} {
 		conn := &fixed{streamConn: streamConn{w: &wire{t: t}}, result: `{"protocolVersion":"` + date + `","capabilities":{}}`}
-		ob, err := stateful.Connect(t.Context(), conn, self)
-		if err != nil || ob.Info().Revision != date || ob.Info().HasTools || ob.Info().Stateless {
+		ob, err := stateful.Connect(t.Context(), conn, stateful.Params{Self: self})
+		if err != nil || ob.Info().Revision != date || ob.Info().Has[mcp.Tools] || ob.Info().Stateless {
 			t.Errorf("%s: %v", date, err)
 			continue
 		}
-		if l, err := ob.Tools(t.Context(), era.ListBounds{}); err != nil || len(l.Tools) != 0 {
+		if l, err := ob.List(t.Context(), mcp.Tools, era.ListBounds{}); err != nil || len(l.Entries) != 0 {
 			t.Errorf("%s: %v", date, err)
 		}
 	}

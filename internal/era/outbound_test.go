@@ -53,12 +53,12 @@ func TestFollow(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var cursors []string
-			l, err := Follow(t.Context(), "tools", bounds, pages(&cursors, tt.results...))
+			l, err := Follow(t.Context(), mcp.Tools, bounds, pages(&cursors, tt.results...))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, tool := range l.Tools {
+			for _, tool := range l.Entries {
 				got = append(got, string(tool))
 			}
 			if strings.Join(got, " ") != tt.tools {
@@ -80,7 +80,7 @@ func TestFollow(t *testing.T) {
 func TestFollowNeedsAFirstPage(t *testing.T) {
 	var cursors []string
 	for _, results := range [][]string{nil, {`{}`}, {`{"tools":null}`}, {`{"prompts":[]}`}} {
-		if l, err := Follow(t.Context(), "tools", bounds, pages(&cursors, results...)); err == nil || l != nil {
+		if l, err := Follow(t.Context(), mcp.Tools, bounds, pages(&cursors, results...)); err == nil || l != nil {
 			t.Errorf("%q gave %v", results, l)
 		}
 	}
@@ -106,7 +106,7 @@ func TestFollowEnds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began, n := time.Now(), 0
-				l, err := Follow(t.Context(), "tools", tt.b, func(ctx context.Context, _ []byte) ([]byte, error) {
+				l, err := Follow(t.Context(), mcp.Tools, tt.b, func(ctx context.Context, _ []byte) ([]byte, error) {
 					n++
 					select {
 					case <-time.After(tt.wait):
@@ -118,8 +118,8 @@ func TestFollowEnds(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n != tt.pages || len(l.Tools) != tt.want || !strings.Contains(l.Partial, tt.why) {
-					t.Errorf("%d pages, %d entries, %q", n, len(l.Tools), l.Partial)
+				if n != tt.pages || len(l.Entries) != tt.want || !strings.Contains(l.Partial, tt.why) {
+					t.Errorf("%d pages, %d entries, %q", n, len(l.Entries), l.Partial)
 				}
 				if d := time.Since(began); d > 10*time.Second {
 					t.Errorf("it took %v", d)
@@ -134,7 +134,7 @@ func TestFollowTellsWhoseTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeoutCause(t.Context(), time.Second, errors.New("the start took too long"))
 		defer stop()
-		_, err := Follow(ctx, "tools", bounds, func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() })
+		_, err := Follow(ctx, mcp.Tools, bounds, func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() })
 		if err == nil || !strings.Contains(err.Error(), "the start took too long") {
 			t.Error(err)
 		}
@@ -169,7 +169,7 @@ func TestCallParams(t *testing.T) {
 		if strings.Contains(tt.raw, "quote") {
 			origin = `quote"d`
 		}
-		c := &mcp.Call{Name: "s." + origin, Target: mcp.Target{Origin: origin}, Params: mcp.Params{Raw: []byte(tt.raw), Meta: slice(tt.meta)}}
+		c := &mcp.Call{Method: mcp.ToolsCall, Name: "s." + origin, Target: mcp.Target{Origin: origin}, Params: mcp.Params{Raw: []byte(tt.raw), Meta: slice(tt.meta)}}
 		if got := string(CallParams(c, slice(tt.sent))); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
@@ -256,32 +256,57 @@ func (n *notes) Notify(_ context.Context, method string, params []byte) error {
 
 func (n *notes) Ask(context.Context, string, []byte) ([]byte, error) { panic("nobody asks") }
 
-// TestRelay: progress of this call only, under the caller's token, otherwise as it is.
+// TestRelay: progress of this call only, under the caller's own token, otherwise as it is;
+// log lines; and what nobody knows where the caller sees this server alone.
 func TestRelay(t *testing.T) {
-	var got notes
-	c := &mcp.Call{Back: &got, Params: mcp.Params{ProgressToken: []byte(`"their \u0074oken"`)}}
-	relay := Relay(t.Context(), c, []byte("7"))
-	for _, line := range []string{
+	said := []string{
 		`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1.0,"progressToken":7,"x":[1e400]}}`,
 		`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":2,"progressToken":"7"}}`,
 		`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":3,"progressToken":8}}`,
 		`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":4}}`,
 		`{"jsonrpc":"2.0","method":"notifications/progress"}`,
-		`{"jsonrpc":"2.0","method":"notifications/message","params":{"progressToken":7}}`,
+		`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":{"n":1.0},"_meta":{"progressToken":7,"k":1}}}`,
+		`{"jsonrpc":"2.0","method":"x/y","params":{"z":1.0}}`,
 		`{"jsonrpc":"2.0","id":7,"method":"notifications/progress","params":{"progressToken":7}}`,
+	}
+	progress := `notifications/progress {"progress":1.0,"progressToken":"their \u0074oken","x":[1e400]}`
+	line := `notifications/message {"level":"info","data":{"n":1.0},"_meta":{"k":1}}`
+	for _, tt := range []struct {
+		token, server string
+		want          []string
+	}{
+		{`"their \u0074oken"`, "", []string{progress, line}},
+		{"", "", []string{line}},
+		{"", "s", []string{line, `x/y {"z":1.0}`}},
 	} {
-		m, err := jsonrpc.Parse([]byte(line), jsonrpc.ServerLimits)
-		if err != nil {
-			t.Fatal(err)
+		var got notes
+		c := &mcp.Call{Back: &got, From: &mcp.Caller{Scope: mcp.Scope{Server: tt.server}}, Params: mcp.Params{ProgressToken: slice(tt.token)}}
+		relay := Relay(t.Context(), c, []byte("7"))
+		for _, line := range said {
+			m, err := jsonrpc.Parse([]byte(line), jsonrpc.ServerLimits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			relay(m)
 		}
-		relay(m)
+		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", tt.want) {
+			t.Errorf("token %s, server %q: the caller got %q, want %q", tt.token, tt.server, got, tt.want)
+		}
 	}
-	want := `notifications/progress {"progress":1.0,"progressToken":"their \u0074oken","x":[1e400]}`
-	if len(got) != 1 || got[0] != want {
-		t.Errorf("the caller got %q, want %s", got, want)
-	}
-	if Relay(t.Context(), &mcp.Call{Back: &got}, []byte("7")) != nil {
-		t.Error("a caller without a token asked for nothing")
+}
+
+func TestVia(t *testing.T) {
+	for _, tt := range []struct{ sent, own, want string }{
+		{``, "", ``},
+		{`{"mcp-gateway/via":["a"]}`, "", `{"mcp-gateway/via":["a"]}`},
+		{``, "me", `{"mcp-gateway/via":["me"]}`},
+		{`{"k":1.0}`, "me", `{"k":1.0,"mcp-gateway/via":["me"]}`},
+		{`{"mcp-gateway/via":["a", "\u0062"],"k":1}`, "me", `{"mcp-gateway/via":["a","\u0062","me"],"k":1}`},
+		{`{"mcp-gateway/via":7}`, "me", `{"mcp-gateway/via":["me"]}`},
+	} {
+		if got := string(CleanMeta(slice(tt.sent), Via(slice(tt.sent), tt.own)...)); got != tt.want {
+			t.Errorf("%s by way of %q is %s", tt.sent, tt.own, got)
+		}
 	}
 }
 

@@ -17,14 +17,17 @@ type Revision struct {
 	Batches   bool // clients and servers may send JSON-RPC batches
 	Header    bool // MCP-Protocol-Version goes along on HTTP
 	Titles    bool // an Implementation may bear a title
+	Resumes   bool // events of an HTTP stream bear ids, by which a client resumes it
+	Primes    bool // such a stream begins with an event of no data, which bears the first id
+	URLs      bool // an elicitation of a URL bears an id, by which its end is told
 }
 
 // Revisions is the one table of revisions, newest first.
 var Revisions = [...]Revision{
 	{Date: "2026-07-28", Stateless: true, Header: true, Titles: true},
-	{Date: "2025-11-25", Header: true, Titles: true},
-	{Date: "2025-06-18", Header: true, Titles: true},
-	{Date: "2025-03-26", Batches: true},
+	{Date: "2025-11-25", Header: true, Titles: true, Resumes: true, Primes: true, URLs: true},
+	{Date: "2025-06-18", Header: true, Titles: true, Resumes: true},
+	{Date: "2025-03-26", Batches: true, Resumes: true},
 	{Date: "2024-11-05"},
 }
 

@@ -35,13 +35,17 @@ const (
 // call, and all that went over it.
 type wire struct {
 	t      *testing.T
+	says   string                                          // to initialize or server/discover; empty for the usual
 	script func(m *jsonrpc.Message, say func(line string)) // say answers, with %s for the id
 	fail   func(m *jsonrpc.Message) error                  // with streams: what Do gives instead
 
+	events chan transport.Event // with streams: what the GET stream brings
+
 	mu      sync.Mutex
-	got     []string             // guarded by mu
-	headers [][]transport.Header // guarded by mu; with streams
-	ended   []string             // guarded by mu; with streams: methods whose caller left
+	awaits  map[string]func(*jsonrpc.Message) // guarded by mu: by the id of a question of the server
+	got     []string                          // guarded by mu
+	headers [][]transport.Header              // guarded by mu; with streams
+	ended   []string                          // guarded by mu; with streams: methods whose caller left
 }
 
 func (w *wire) note(raw []byte) *jsonrpc.Message {
@@ -58,6 +62,19 @@ func (w *wire) note(raw []byte) *jsonrpc.Message {
 
 func (w *wire) answer(m *jsonrpc.Message, say func(string)) {
 	switch {
+	case m.Kind == jsonrpc.Response || m.Kind == jsonrpc.Failure:
+		w.mu.Lock()
+		f := w.awaits[string(m.ID)]
+		delete(w.awaits, string(m.ID))
+		w.mu.Unlock()
+		if f != nil {
+			f(m)
+		}
+	case m.Kind != jsonrpc.Request:
+	case m.Method == mcp.Discover && w.says != "":
+		say(w.says)
+	case m.Method == mcp.Initialize && w.says != "":
+		say(w.says)
 	case m.Method == mcp.Discover:
 		say(discovered)
 	case m.Method == mcp.Initialize:
@@ -65,6 +82,16 @@ func (w *wire) answer(m *jsonrpc.Message, say func(string)) {
 	case w.script != nil:
 		w.script(m, say)
 	}
+}
+
+// await has then hear the answer to the server's question with this id.
+func (w *wire) await(id string, then func(*jsonrpc.Message)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.awaits == nil {
+		w.awaits = map[string]func(*jsonrpc.Message){}
+	}
+	w.awaits[id] = then
 }
 
 // last gives the last n messages that the server got.
@@ -101,7 +128,8 @@ func filled(line string, m *jsonrpc.Message) string {
 }
 
 func (w *wire) streams() transport.Conn {
-	return &streamConn{w: w, events: make(chan transport.Event, 10)}
+	w.events = make(chan transport.Event, 10)
+	return &streamConn{w: w, events: w.events}
 }
 
 type streamConn struct {
@@ -120,29 +148,35 @@ func (c *streamConn) Do(ctx context.Context, sent transport.Message, on func(*js
 			return nil, err
 		}
 	}
-	var answer *jsonrpc.Message
+	said := make(chan *jsonrpc.Message, 64)
 	w.answer(m, func(line string) {
 		p, err := jsonrpc.Parse([]byte(filled(line, m)), jsonrpc.ServerLimits)
 		if err != nil {
 			w.t.Error(err)
-		} else if p.Kind == jsonrpc.Response || p.Kind == jsonrpc.Failure {
-			answer = p
-		} else if on != nil {
-			on(p)
+			return
 		}
+		said <- p
 	})
-	if answer != nil {
-		return answer, nil
+	for {
+		select {
+		case p := <-said:
+			if p.Kind == jsonrpc.Response || p.Kind == jsonrpc.Failure {
+				return p, nil
+			}
+			if on != nil {
+				on(p)
+			}
+		case <-ctx.Done():
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.ended = append(w.ended, m.Method)
+			return nil, ctx.Err()
+		}
 	}
-	<-ctx.Done()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ended = append(w.ended, m.Method)
-	return nil, ctx.Err()
 }
 
 func (c *streamConn) Send(_ context.Context, m transport.Message) error {
-	c.w.note(m.Body)
+	c.w.answer(c.w.note(m.Body), nil)
 	return nil
 }
 func (c *streamConn) Listen()                        {}
@@ -172,9 +206,9 @@ func (k kind) connect(t *testing.T, w *wire) era.Outbound {
 	var ob era.Outbound
 	var err error
 	if k.stateless {
-		ob, err = stateless.Connect(t.Context(), conn(), self)
+		ob, err = stateless.Connect(t.Context(), conn(), stateless.Params{Self: self})
 	} else {
-		ob, err = stateful.Connect(t.Context(), conn(), self)
+		ob, err = stateful.Connect(t.Context(), conn(), stateful.Params{Self: self})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -194,9 +228,12 @@ func each(t *testing.T, only func(kind) bool, f func(t *testing.T, k kind)) {
 
 func isStateless(k kind) bool { return k.stateless }
 
+// notes is the caller's side of a call: what it was told, and how it answers questions.
 type notes struct {
-	mu  sync.Mutex
-	got []string
+	mu    sync.Mutex
+	got   []string
+	asked []string
+	ask   func(ctx context.Context, method string, params []byte) ([]byte, error) // nil: it takes none
 }
 
 func (n *notes) Notify(_ context.Context, method string, params []byte) error {
@@ -206,7 +243,64 @@ func (n *notes) Notify(_ context.Context, method string, params []byte) error {
 	return nil
 }
 
-func (n *notes) Ask(context.Context, string, []byte) ([]byte, error) { panic("nobody asks") }
+func (n *notes) Ask(ctx context.Context, method string, params []byte) ([]byte, error) {
+	n.mu.Lock()
+	n.asked = append(n.asked, method+" "+string(params))
+	n.mu.Unlock()
+	if n.ask == nil {
+		return nil, mcp.Errorf(mcp.UnknownMethod, "capability", "the client takes no questions")
+	}
+	return n.ask(ctx, method, params)
+}
+
+func (n *notes) questions() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.asked)
+}
+
+func (n *notes) told() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.got)
+}
+
+// hear runs ob until the test ends, and gives what it told.
+func hear(t *testing.T, ob era.Outbound) *told {
+	n := &told{}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	ear := era.Ear{
+		Changed: func(k mcp.Kind) { n.add("changed " + k.Member()) },
+		Updated: func(params []byte) { n.add("updated " + string(params)) },
+		Note:    func(method string, params []byte) { n.add(method + " " + string(params)) },
+	}
+	go func() { defer close(done); _ = ob.Run(ctx, ear) }()
+	t.Cleanup(func() { stop(); <-done })
+	return n
+}
+
+// told is what an ear heard.
+type told struct {
+	mu  sync.Mutex
+	got []string
+}
+
+func (n *told) add(s string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.got = append(n.got, s)
+}
+
+// take gives what came since the last time, once nothing moves any more.
+func (n *told) take() []string {
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	got := n.got
+	n.got = nil
+	return got
+}
 
 func call(raw string) *mcp.Call {
 	c := &mcp.Call{

@@ -2,19 +2,20 @@ package gatetest
 
 import (
 	"encoding/json"
-	"strings"
+	"slices"
 )
 
 // arrive takes one message. On is the request on whose own stream it came, nil on a
 // stream that all share.
 func (c *core) arrive(raw []byte, on *Pending) {
 	m, err := parse(raw)
+	c.saw(m, raw)
 	switch {
 	case err != nil:
 		c.fault("%v: %.300s", err, raw)
 		c.lost(raw)
 	case m.request():
-		c.asked(m)
+		c.asked(m, on)
 	case m.note():
 		c.noted(m, on)
 	default:
@@ -22,101 +23,121 @@ func (c *core) arrive(raw []byte, on *Pending) {
 	}
 }
 
-// asked answers a request of the other side; this client can do nothing but ping.
-func (c *core) asked(m *message) {
-	if m.method != "ping" {
-		c.lost(m.raw)
-	}
-	if c.stateless {
-		// 2026-07-28, stdio and streamable-http, Receiving Messages: no requests.
-		c.fault("a request from the answering side: %.300s", m.raw)
-		return
-	}
-	reply := failure(m.id, errorObject(codeMethod, "Method not found"))
-	if m.method == "ping" {
-		reply = result(m.id, `{}`)
-	}
-	c.running.Go(func() {
-		if err := c.wire.note([]byte(reply)); err != nil && c.ctx.Err() == nil {
-			c.fault("answering %s: %v", m.method, err)
+func (c *core) saw(m *message, raw []byte) {
+	s := Seen{Raw: raw, Binding: c.binding, Revision: c.Revision()}
+	c.mu.Lock()
+	if p := c.pending[string(m.id)]; p != nil && m.method == "" {
+		if s.Method = p.method; p.method == "initialize" {
+			s.Revision, _ = text(field(m.result, "protocolVersion"))
 		}
-	})
+	}
+	c.mu.Unlock()
+	c.log.add(s)
 }
 
 func (c *core) noted(m *message, on *Pending) {
-	if m.method == toolsListChanged {
-		if !c.belongs(m, on) {
+	switch m.method {
+	case toolsListChanged, "notifications/prompts/list_changed", "notifications/resources/list_changed", resourceUpdated, taskChanged:
+		c.told(m, on)
+		return
+	case "notifications/subscriptions/acknowledged":
+		if !c.acknowledged(m, on) {
+			c.lost(m.raw)
+		}
+		return
+	case "notifications/cancelled":
+		c.withdrawn(m)
+		return
+	case "notifications/elicitation/complete":
+		c.completed(m)
+		return
+	case "notifications/message":
+		if on == nil && c.judgeLog(m, nil) {
+			c.keep(m)
+			return
+		}
+		if on != nil && !c.judgeLog(m, on) {
 			c.lost(m.raw)
 			return
 		}
-		select {
-		case c.changed <- struct{}{}:
-		default:
-			c.fault("more than 4096 unread list_changed")
-		}
-		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.method == "notifications/subscriptions/acknowledged" && c.acknowledged(m) {
-		return
-	}
-	if m.method == "notifications/cancelled" && c.stateless && c.listen != nil && string(field(m.params, "requestId")) == c.listen.ID {
-		return // the end of our subscription; its result follows
-	}
 	p := on
 	if m.method == "notifications/progress" {
-		p = c.tokens[string(field(m.params, "progressToken"))]
-		if on != nil && p != on {
+		token := string(field(m.params, "progressToken"))
+		if p = c.tokens[token]; on != nil && p != on {
 			p = nil
 		}
+		if !c.used[token] {
+			c.faults = append(c.faults, "progress with a token that was never given: "+string(m.raw))
+		}
 	}
-	if p == nil || p.over || p == c.listen {
+	if p == nil || p.over || c.listens[p.ID] != nil {
 		c.stray = append(c.stray, m.raw)
 		return
 	}
 	p.notes = append(p.notes, m.raw)
 }
 
-// belongs says whether a list_changed came where such a message may come: not on the
-// stream of a call, and in the stateless era as part of our subscription.
-func (c *core) belongs(m *message, on *Pending) bool {
+// keep adds to what belongs to no call.
+func (c *core) keep(m *message) {
 	c.mu.Lock()
-	listen := c.listen
+	defer c.mu.Unlock()
+	c.notes = append(c.notes, note{m.method, m.raw})
+}
+
+func (c *core) Notes(method string) []json.RawMessage {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []json.RawMessage
+	for _, n := range c.notes {
+		if method == "" || n.method == method {
+			all = append(all, n.raw)
+		}
+	}
+	return all
+}
+
+// judgeLog says whether a log line may come, and where it came: at or above the level
+// that was asked for, in the stateless era for a request that asked (utilities, Logging,
+// of each revision).
+func (c *core) judgeLog(m *message, on *Pending) bool {
+	level, _ := text(field(m.params, "level"))
+	c.mu.Lock()
+	want := c.level
+	undeclared := c.hello != nil && field(c.hello, "capabilities", "logging") == nil
+	if on != nil && c.stateless {
+		want = on.level
+	}
 	c.mu.Unlock()
-	if !c.stateless {
-		return on == nil
-	}
-	if listen == nil || on != nil && on != listen {
+	switch {
+	case !slices.Contains(logLevels, level):
+		c.fault("a log line of level %q: %.300s", level, m.raw)
+	case undeclared:
+		c.fault("a log line, though logging is not declared: %.300s", m.raw)
+	case want == "" && c.stateless:
+		c.fault("a log line that was not asked for: %.300s", m.raw)
 		return false
-	}
-	if id := field(m.params, "_meta", metaSubscription); string(id) != listen.ID {
-		c.fault("list_changed with subscriptionId %s on subscription %s", id, listen.ID)
-		return false
-	}
-	select {
-	case <-c.acked:
-	default:
-		c.fault("list_changed before the acknowledgment")
+	case want != "" && severity(level) < severity(want):
+		c.fault("a log line below %q: %.300s", want, m.raw)
 	}
 	return true
 }
 
-// acknowledged notes that our subscription stands; c.mu is held.
-func (c *core) acknowledged(m *message) bool {
-	if c.listen == nil || string(field(m.params, "_meta", metaSubscription)) != c.listen.ID {
-		return false
+// completed takes the end of a URL elicitation (2025-11-25, client, Elicitation): for who
+// was asked, in the revision that has it.
+func (c *core) completed(m *message) {
+	id := string(field(m.params, "elicitationId"))
+	c.mu.Lock()
+	known := c.used["e"+id] && c.version == Stateful
+	c.mu.Unlock()
+	if !known {
+		c.fault("the end of an elicitation %s that never began: %.300s", id, m.raw)
+		c.lost(m.raw)
+		return
 	}
-	if string(field(m.params, "notifications", "toolsListChanged")) != "true" {
-		c.faults = append(c.faults, "the subscription to list_changed was not agreed to: "+string(m.raw))
-	}
-	select {
-	case <-c.acked:
-		return false
-	default:
-		close(c.acked)
-		return true
-	}
+	c.keep(m)
 }
 
 func (c *core) answered(m *message, on *Pending) {
@@ -134,25 +155,43 @@ func (c *core) answered(m *message, on *Pending) {
 		return
 	}
 	c.judge(p, m)
+	if p.method == "initialize" && m.result != nil {
+		c.mu.Lock()
+		c.hello = m.result
+		c.version, _ = text(field(m.result, "protocolVersion"))
+		c.mu.Unlock()
+	}
 	if !c.settle(p, &Answer{Raw: m.raw, Result: m.result, Error: m.err, Status: p.status}, nil) {
 		c.lost(m.raw)
 	}
 }
 
+// hinted are the results that carry hints (2026-07-28, utilities, Caching).
+var hinted = []string{"server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"}
+
 // judge holds an answer to the rules of its era.
 func (c *core) judge(p *Pending, m *message) {
-	if m.result == nil || !c.stateless {
+	if !c.stateless {
+		c.demanded(m)
+		return
+	}
+	if m.result == nil {
 		return
 	}
 	kind, ok := text(field(m.result, "resultType"))
-	if !ok {
+	switch {
+	case !ok:
 		c.fault("%s: a result without resultType: %.300s", p.method, m.result)
+	case kind == "input_required":
+		c.judgeInput(p, m)
+	case kind == "task" && isObject(field(p.caps, "extensions", tasksExtension)):
+	case kind != "complete":
+		c.fault("%s: a result of a type that was not declared: %.300s", p.method, m.result)
 	}
 	if p.method == "tools/list" {
 		c.remember(m.result)
 	}
-	list := strings.HasSuffix(p.method, "/list") || p.method == "server/discover" || p.method == "resources/read"
-	if !list || kind != "complete" {
+	if !slices.Contains(hinted, p.method) || kind != "complete" {
 		return
 	}
 	ttl := field(m.result, "ttlMs")

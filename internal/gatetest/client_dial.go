@@ -6,53 +6,40 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
-// startTime is how long a client waits for its first answers: servers may start behind it.
-const startTime = 30 * time.Second
-
-// handshake is the stateful era's beginning; it gives the revision that was agreed.
-func (c *core) handshake(want string) (string, error) {
+// handshake is the stateful era's beginning.
+func (c *core) handshake() error {
 	ctx, cancel := context.WithTimeout(c.ctx, startTime)
 	defer cancel()
-	a, err := c.Do(ctx, "initialize", `{"protocolVersion":"`+want+`","capabilities":{},"clientInfo":`+clientInfo+`}`)
+	a, err := c.Do(ctx, "initialize", `{"protocolVersion":"`+c.opts.Revision+`","capabilities":`+c.opts.capabilities()+`,"clientInfo":`+clientInfo+`}`)
 	if err != nil {
-		return "", err
+		return err
 	}
-	version, _ := text(field(a.Result, "protocolVersion"))
-	if !slices.Contains(statefulRevisions, version) {
-		return "", fmt.Errorf("initialize was answered with %s", a.Raw)
+	if !slices.Contains(statefulRevisions, c.Revision()) {
+		return fmt.Errorf("initialize was answered with %s", a.Raw)
 	}
 	if _, ok := text(field(a.Result, "serverInfo", "name")); !ok {
 		c.fault("initialize: no serverInfo: %s", a.Result)
 	}
-	if _, ok := fields(field(a.Result, "capabilities")); !ok {
+	if !isObject(field(a.Result, "capabilities")) {
 		c.fault("initialize: no capabilities: %s", a.Result)
 	}
-	return version, nil
+	return nil
 }
 
-// subscribe opens the subscription to list_changed and waits until it stands.
-func (c *core) subscribe() error {
-	p := c.open("subscriptions/listen")
-	c.mu.Lock()
-	c.listen = p
-	c.mu.Unlock()
-	c.begin(p, `{"notifications":{"toolsListChanged":true}}`)
-	timer := time.NewTimer(startTime)
-	defer timer.Stop()
-	select {
-	case <-c.acked:
+// prepare sets the log level of a session.
+func (c *core) prepare() error {
+	if c.opts.LogLevel == "" || c.Hello() == nil {
 		return nil
-	case <-p.done:
-		if p.err != nil {
-			return p.err
-		}
-		return fmt.Errorf("subscriptions/listen was answered with %s", p.answer.Raw)
-	case <-timer.C:
-		return fmt.Errorf("no acknowledgment of subscriptions/listen in %v", startTime)
 	}
+	ctx, cancel := context.WithTimeout(c.ctx, startTime)
+	defer cancel()
+	a, err := c.Do(ctx, "logging/setLevel", `{"level":`+quote(c.opts.LogLevel)+`}`)
+	if err == nil && a.Error != nil {
+		err = fmt.Errorf("logging/setLevel: %s", a.Error)
+	}
+	return err
 }
 
 // endpoint appends a path to a base URL that does not have it yet.
@@ -69,24 +56,30 @@ const maxPages = 200
 // ListTools follows the cursors of tools/list to the end and gives the definitions and
 // the number of pages.
 func ListTools(ctx context.Context, c Client) (tools []json.RawMessage, pages int, err error) {
+	return List(ctx, c, "tools/list")
+}
+
+// List is ListTools for any of the lists: tools/list, prompts/list, resources/list and
+// resources/templates/list.
+func List(ctx context.Context, c Client, method string) (all []json.RawMessage, pages int, err error) {
 	params := ""
 	for pages < maxPages {
-		a, err := c.Do(ctx, "tools/list", params)
+		a, err := c.Do(ctx, method, params)
 		if err != nil {
 			return nil, pages, err
 		}
 		var page []json.RawMessage
-		if err := json.Unmarshal(field(a.Result, "tools"), &page); err != nil {
-			return nil, pages, fmt.Errorf("tools/list was answered with %.300s", a.Raw)
+		if err := json.Unmarshal(field(a.Result, listings[method].member), &page); err != nil {
+			return nil, pages, fmt.Errorf("%s was answered with %.300s", method, a.Raw)
 		}
-		tools, pages = append(tools, page...), pages+1
+		all, pages = append(all, page...), pages+1
 		next := field(a.Result, "nextCursor")
 		if next == nil {
-			return tools, pages, nil
+			return all, pages, nil
 		}
 		params = `{"cursor":` + string(next) + `}`
 	}
-	return tools, pages, fmt.Errorf("tools/list does not end within %d pages", maxPages)
+	return all, pages, fmt.Errorf("%s does not end within %d pages", method, maxPages)
 }
 
 // CallTool calls a tool with raw arguments.

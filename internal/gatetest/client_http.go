@@ -31,15 +31,23 @@ func newPoster(c *core, url string) poster {
 
 func (h *poster) done() { h.http.CloseIdleConnections() }
 
+// dress puts the options' headers and those of the request on it.
+func (h *poster) dress(r *http.Request, headers http.Header) {
+	for k, v := range h.c.opts.Header {
+		r.Header[http.CanonicalHeaderKey(k)] = v
+	}
+	for k, v := range headers {
+		r.Header[k] = v
+	}
+}
+
 // post sends one body.
 func (h *poster) post(ctx context.Context, body []byte, headers http.Header) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range headers {
-		r.Header[k] = v
-	}
+	h.dress(r, headers)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
 	return h.http.Do(r)
@@ -121,13 +129,7 @@ func (h *poster) status(p *Pending, raw []byte) {
 // to list_changed. BaseURL is the site; the endpoint is its /mcp.
 func DialStateless(t testing.TB, baseURL string) Client {
 	t.Helper()
-	c := newCore(t, true, true)
-	c.wire = &statelessHTTP{newPoster(c, endpoint(baseURL, "/mcp"))}
-	t.Cleanup(c.Close)
-	if err := c.subscribe(); err != nil {
-		t.Fatalf("stateless HTTP client: %v", err)
-	}
-	return c
+	return Options{}.DialStateless(t, baseURL)
 }
 
 type statelessHTTP struct{ poster }
@@ -193,9 +195,7 @@ func (h *poster) openEvents(ctx context.Context, headers http.Header) (*http.Res
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range headers {
-		r.Header[k] = v
-	}
+	h.dress(r, headers)
 	r.Header.Set("Accept", "text/event-stream")
 	res, err := h.http.Do(r)
 	if err != nil {

@@ -14,21 +14,11 @@ import (
 // subscription to list_changed.
 func Pipe(t testing.TB, r io.Reader, w io.WriteCloser, stateless bool) Client {
 	t.Helper()
-	c := newCore(t, stateless, false)
-	p := &pipe{c: c, w: w}
-	c.wire = p
-	t.Cleanup(c.Close)
-	c.running.Go(func() { p.read(r) })
-	var err error
+	o := Options{Revision: Stateful}
 	if stateless {
-		err = c.subscribe()
-	} else if _, err = c.handshake(Stateful); err == nil {
-		err = c.Notify("notifications/initialized", "")
+		o.Revision = Stateless
 	}
-	if err != nil {
-		t.Fatalf("stdio client: %v", err)
-	}
-	return c
+	return o.Pipe(t, r, w)
 }
 
 type pipe struct {

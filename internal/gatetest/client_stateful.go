@@ -15,14 +15,7 @@ import (
 // for what belongs to no call. BaseURL is the site; the endpoint is its /mcp.
 func DialStateful(t testing.TB, baseURL string) Client {
 	t.Helper()
-	c := newCore(t, false, true)
-	h := &statefulHTTP{poster: newPoster(c, endpoint(baseURL, "/mcp"))}
-	c.wire = h
-	t.Cleanup(c.Close)
-	if err := h.connect(); err != nil {
-		t.Fatalf("stateful HTTP client: %v", err)
-	}
-	return c
+	return Options{}.DialStateful(t, baseURL)
 }
 
 type statefulHTTP struct {
@@ -33,12 +26,13 @@ type statefulHTTP struct {
 }
 
 func (h *statefulHTTP) connect() error {
-	version, err := h.c.handshake(Stateful)
-	if err != nil {
+	if err := h.c.handshake(); err != nil {
 		return err
 	}
 	h.mu.Lock()
-	h.version = version
+	if version := h.c.Revision(); version >= "2025-06-18" {
+		h.version = version // earlier ones have no such header
+	}
 	session := h.session
 	h.mu.Unlock()
 	if session == "" {
@@ -51,6 +45,9 @@ func (h *statefulHTTP) connect() error {
 	}
 	if err := h.c.Notify("notifications/initialized", ""); err != nil {
 		return err
+	}
+	if h.c.opts.NoGet {
+		return nil
 	}
 	res, err := h.openEvents(h.c.ctx, h.headers())
 	if err != nil {
@@ -111,7 +108,7 @@ func (h *statefulHTTP) close() {
 		ctx, cancel := context.WithTimeout(h.c.ctx, guard)
 		defer cancel()
 		if r, err := http.NewRequestWithContext(ctx, http.MethodDelete, h.url, nil); err == nil {
-			r.Header = headers
+			h.dress(r, headers)
 			if res, err := h.http.Do(r); err == nil {
 				io.Copy(io.Discard, res.Body)
 				res.Body.Close()
@@ -127,19 +124,15 @@ func (h *statefulHTTP) close() {
 // the stream is its /sse.
 func DialSSE(t testing.TB, baseURL string) Client {
 	t.Helper()
-	c := newCore(t, false, false)
-	h := &sse{newPoster(c, endpoint(baseURL, "/sse"))}
-	c.wire = h
-	t.Cleanup(c.Close)
-	if err := h.connect(); err != nil {
-		t.Fatalf("SSE client: %v", err)
-	}
-	return c
+	return Options{}.DialSSE(t, baseURL)
 }
 
 type sse struct{ poster }
 
 func (h *sse) connect() error {
+	if h.c.opts.NoGet {
+		return nil
+	}
 	res, err := h.openEvents(h.c.ctx, nil)
 	if err != nil {
 		return err
@@ -153,7 +146,7 @@ func (h *sse) connect() error {
 	if err := <-first; err != nil {
 		return err
 	}
-	if _, err := h.c.handshake(Oldest); err != nil {
+	if err := h.c.handshake(); err != nil {
 		return err
 	}
 	return h.c.Notify("notifications/initialized", "")

@@ -4,9 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // A conversation is what a server has with one caller: a pipe or an SSE stream, a
@@ -15,30 +14,66 @@ type conversation struct {
 	s         *Server
 	stateless bool
 	http      bool   // each request has a stream of its own
+	binding   string // as Seen tells it
 	only      string // the one revision it negotiates; empty: every stateful one
 	side      *outbox
 	ctx       context.Context
 	cancel    context.CancelFunc
+	over      chan struct{} // closed when it ends
+	spoken    atomic.Pointer[string]
 
-	mu       sync.Mutex
-	version  string // negotiated
-	ready    bool   // notifications/initialized was seen
-	calls    map[string]*Call
-	listens  map[string]func()
-	unwatch  func()
-	finished bool
-	running  sync.WaitGroup
+	mu        sync.Mutex
+	ready     bool // notifications/initialized was seen
+	caps      json.RawMessage
+	level     string // of logging/setLevel
+	calls     map[string]*Call
+	listens   map[string]func()
+	subs      map[string]bool
+	inquiries map[string]*Inquiry // every one that was asked
+	unwatch   func()
+	finished  bool
+	running   sync.WaitGroup
 }
 
-func (s *Server) converse(ctx context.Context, stateless bool) *conversation {
-	v := &conversation{s: s, stateless: stateless, side: newOutbox(), calls: map[string]*Call{}, listens: map[string]func(){}}
+func (s *Server) converse(ctx context.Context, stateless bool, binding string) *conversation {
+	v := &conversation{
+		s: s, stateless: stateless, http: binding == "streamable", binding: binding, only: s.Revision, side: newOutbox(), over: make(chan struct{}),
+		calls: map[string]*Call{}, listens: map[string]func(){}, subs: map[string]bool{}, inquiries: map[string]*Inquiry{},
+	}
+	v.side.sent = v.sent
 	v.ctx, v.cancel = context.WithCancel(ctx)
 	return v
+}
+
+// version is the stateful revision that was negotiated, empty before.
+func (v *conversation) version() string {
+	if p := v.spoken.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+func (v *conversation) revision() string {
+	if v.stateless {
+		return Stateless
+	}
+	return v.version()
+}
+
+func (v *conversation) sent(i item) {
+	v.s.log.add(Seen{Raw: i.raw, Sent: true, Binding: v.binding, Revision: v.revision(), Method: i.method})
+}
+
+func (v *conversation) saw(raw []byte, revision, method string) {
+	v.s.log.add(Seen{Raw: raw, Binding: v.binding, Revision: revision, Method: method})
 }
 
 // end cancels what is open. When it returns, no goroutine of the conversation is left.
 func (v *conversation) end() {
 	v.mu.Lock()
+	if !v.finished {
+		close(v.over)
+	}
 	v.finished = true
 	open := v.calls
 	v.calls = map[string]*Call{}
@@ -46,12 +81,18 @@ func (v *conversation) end() {
 	for _, stop := range v.listens {
 		stops = append(stops, stop)
 	}
+	v.listens = map[string]func(){}
 	if v.unwatch != nil {
 		stops = append(stops, v.unwatch)
 	}
+	subs := v.subs
+	v.subs = map[string]bool{}
 	v.mu.Unlock()
 	for _, stop := range stops {
 		stop()
+	}
+	for uri := range subs {
+		v.s.subscriber(uri, -1)
 	}
 	for _, c := range open {
 		c.abort()
@@ -67,6 +108,7 @@ func (v *conversation) receive(raw []byte, to *outbox) {
 	}
 	m, err := parse(raw)
 	if err != nil {
+		v.saw(raw, v.revision(), "")
 		v.s.fault("%v: %.200s", err, raw)
 		code := codeInvalid
 		if errors.Is(err, errNotJSON) {
@@ -83,14 +125,25 @@ func (v *conversation) receive(raw []byte, to *outbox) {
 }
 
 func (v *conversation) take(m *message, to *outbox) {
+	revision, method := v.revision(), m.method
+	if m.method == "initialize" && revision == "" {
+		revision, _ = text(field(m.params, "protocolVersion"))
+	}
+	if m.method == "" {
+		method = v.asked(m.id)
+	} else {
+		v.s.add(m.method, 1)
+	}
+	v.saw(m.raw, revision, method)
 	switch {
 	case v.s.Silent:
 	case m.note():
 		v.notice(m)
-	case !m.request():
-		// 2026-07-28, stdio, Sending Messages: the client writes no responses. This
-		// server asks nothing in the other era either.
+	case !m.request() && v.stateless:
+		// 2026-07-28, stdio, Sending Messages: the client writes no responses.
 		v.s.fault("an answer to a question that was never asked: %.200s", m.raw)
+	case !m.request():
+		v.replied(m)
 	case v.taken(m.id):
 		v.s.fault("id %s is in use", m.id)
 		v.refuse(m, to, 400, errorObject(codeInvalid, "the id is in use"))
@@ -108,11 +161,11 @@ func (v *conversation) taken(id []byte) bool {
 }
 
 func (v *conversation) refuse(m *message, to *outbox, status int, object string) {
-	to.push(item{raw: []byte(failure(m.id, object)), last: true, status: status})
+	to.push(item{raw: []byte(failure(m.id, object)), last: true, status: status, method: m.method})
 }
 
 func (v *conversation) answer(m *message, to *outbox, raw string) {
-	to.push(item{raw: []byte(result(m.id, raw)), last: true})
+	to.push(item{raw: []byte(result(m.id, raw)), last: true, method: m.method})
 }
 
 func (v *conversation) notice(m *message) {
@@ -131,6 +184,13 @@ func (v *conversation) notice(m *message) {
 		v.mu.Lock()
 		v.ready = true
 		v.mu.Unlock()
+	case "notifications/roots/list_changed":
+		v.mu.Lock()
+		declared := string(field(v.caps, "roots", "listChanged")) == "true"
+		v.mu.Unlock()
+		if v.stateless || !declared {
+			v.s.fault("%s, which was not declared", m.method)
+		}
 	}
 }
 
@@ -149,184 +209,8 @@ func (v *conversation) cancelRequest(id json.RawMessage) {
 	}
 }
 
-func (v *conversation) requestStateful(m *message, to *outbox) {
-	v.mu.Lock()
-	version, ready := v.version, v.ready
-	v.mu.Unlock()
-	switch {
-	case m.method == "initialize":
-		v.initialize(m, to)
-	case m.method == "ping":
-		v.answer(m, to, `{}`)
-	case version == "" && m.method != "server/discover":
-		// 2025-11-25, basic, Lifecycle: initialization is the first interaction.
-		v.s.fault("%s before initialize", m.method)
-		v.refuse(m, to, 400, errorObject(codeInvalid, "not initialized"))
-	case m.method == "tools/list" || m.method == "tools/call":
-		if !ready {
-			v.s.fault("%s before notifications/initialized", m.method)
-		}
-		v.tools(m, to)
-	default:
-		v.refuse(m, to, 0, errorObject(codeMethod, "Method not found"))
-	}
-}
-
-func (v *conversation) initialize(m *message, to *outbox) {
-	want, ok := text(field(m.params, "protocolVersion"))
-	_, caps := fields(field(m.params, "capabilities"))
-	_, named := text(field(m.params, "clientInfo", "name"))
-	if !ok || !caps || !named {
-		v.s.fault("initialize lacks protocolVersion, capabilities or clientInfo: %.200s", m.params)
-		v.refuse(m, to, 400, errorObject(codeParams, "initialize lacks a member"))
-		return
-	}
-	version := v.only
-	if version == "" {
-		if version = Stateful; slices.Contains(statefulRevisions, want) {
-			version = want
-		}
-	}
-	v.mu.Lock()
-	again := v.version != ""
-	v.version = version
-	if v.unwatch == nil && !v.finished {
-		v.unwatch = v.s.watch(func(what string) {
-			if what != endOfListen {
-				v.side.push(item{raw: []byte(notification(what, ""))})
-			}
-		})
-	}
-	v.mu.Unlock()
-	if again {
-		v.s.fault("initialize twice")
-	}
-	v.answer(m, to, `{"protocolVersion":`+quote(version)+`,"capabilities":{"tools":{"listChanged":true}},"serverInfo":`+v.s.info()+v.instructions()+`}`)
-}
-
-func (v *conversation) instructions() string {
-	if v.s.Instructions == "" {
-		return ""
-	}
-	return `,"instructions":` + quote(v.s.Instructions)
-}
-
-func (v *conversation) requestStateless(m *message, to *outbox) {
-	if r := v.judgeMeta(m); r != nil {
-		v.refuse(m, to, r.status, r.object)
-		return
-	}
-	// 2026-07-28, utilities, Caching: discover and lists carry hints.
-	tail := `,"resultType":"complete","ttlMs":` + strconv.Itoa(v.s.TTL) + `,"cacheScope":"public","_meta":{"` + metaServerInfo + `":` + v.s.info() + `}}`
-	switch m.method {
-	case "server/discover":
-		v.answer(m, to, `{"supportedVersions":["`+Stateless+`"],"capabilities":{"tools":{"listChanged":true}}`+v.instructions()+tail)
-	case "subscriptions/listen":
-		v.listen(m, to)
-	case "tools/list", "tools/call":
-		v.tools(m, to)
-	default:
-		// 2026-07-28, streamable-http, Protocol Version Header: 404 for an unknown method.
-		v.refuse(m, to, 404, errorObject(codeMethod, "Method not found"))
-	}
-}
-
-func (v *conversation) tools(m *message, to *outbox) {
-	if m.method == "tools/call" {
-		v.call(m, to)
-		return
-	}
-	list, ok := v.s.list(field(m.params, "cursor"))
-	if !ok {
-		v.refuse(m, to, 0, errorObject(codeParams, "Invalid cursor"))
-		return
-	}
-	if v.stateless {
-		list = list[:len(list)-1] + `,"resultType":"complete","ttlMs":` + strconv.Itoa(v.s.TTL) +
-			`,"cacheScope":"public","_meta":{"` + metaServerInfo + `":` + v.s.info() + `}}`
-	}
-	v.answer(m, to, list)
-}
-
-func (v *conversation) call(m *message, to *outbox) {
-	name, ok := text(field(m.params, "name"))
-	args := field(m.params, "arguments")
-	_, object := fields(args)
-	if !ok || args != nil && !object {
-		v.s.fault("tools/call with a wrong name or arguments: %.200s", m.params)
-		v.refuse(m, to, 0, errorObject(codeParams, "name or arguments of a wrong type"))
-		return
-	}
-	if v.s.tool(name) == nil {
-		v.refuse(m, to, 0, errorObject(codeParams, "Unknown tool: "+name))
-		return
-	}
-	meta := field(m.params, "_meta")
-	token := field(meta, "progressToken")
-	if token != nil && !isID(token) {
-		v.s.fault("progressToken is %s", token)
-		token = nil
-	}
-	canceled := make(chan struct{})
-	c := &Call{
-		Server: v.s, Name: name, Arguments: args, Params: m.params, Meta: meta, Token: token, Stateless: v.stateless,
-		Canceled: canceled, cancel: canceled, id: m.id, to: to,
-	}
-	c.answered = func() { v.forget(m.id) }
-	v.mu.Lock()
-	if v.finished {
-		v.mu.Unlock()
-		return
-	}
-	v.calls[string(m.id)] = c
-	v.running.Add(1)
-	v.mu.Unlock()
-	v.s.add("calls", 1)
-	go func() {
-		defer v.running.Done()
-		v.s.Call(c)
-	}()
-}
-
 func (v *conversation) forget(id []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.calls, string(id))
-}
-
-// listen opens a subscription: the acknowledgment first, then what it agreed to
-// (2026-07-28, patterns, Subscriptions).
-func (v *conversation) listen(m *message, to *outbox) {
-	filter, ok := fields(field(m.params, "notifications"))
-	if !ok {
-		v.s.fault("subscriptions/listen without notifications: %.200s", m.params)
-		v.refuse(m, to, 0, errorObject(codeParams, `"notifications" must be an object`))
-		return
-	}
-	wants := string(filter["toolsListChanged"]) == "true"
-	agreed := `{}`
-	if wants {
-		agreed = `{"toolsListChanged":true}`
-	}
-	meta := `"_meta":{"` + metaSubscription + `":` + string(m.id) + `}`
-	to.push(item{raw: []byte(notification("notifications/subscriptions/acknowledged", `{`+meta+`,"notifications":`+agreed+`}`))})
-	v.s.add("listens", 1)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.finished {
-		return
-	}
-	v.listens[string(m.id)] = v.s.watch(func(what string) {
-		switch {
-		case what == endOfListen:
-			if !v.http {
-				// 2026-07-28, patterns, Cancellation: a server that tears a subscription
-				// down says so; over HTTP the end of the stream is enough.
-				to.push(item{raw: []byte(notification("notifications/cancelled", `{"requestId":`+string(m.id)+`,`+meta+`}`))})
-			}
-			to.push(item{raw: []byte(result(m.id, `{"resultType":"complete",`+meta+`}`)), last: true})
-		case wants:
-			to.push(item{raw: []byte(notification(what, `{`+meta+`}`))})
-		}
-	})
 }

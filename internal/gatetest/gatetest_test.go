@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -29,18 +28,11 @@ var bindings = []struct {
 }
 
 func dialLines(t *testing.T, s *Server, stateless bool) Client {
-	toServer, fromClient := io.Pipe()
-	toClient, fromServer := io.Pipe()
-	served := make(chan error, 1)
-	go func() { served <- s.ServeLines(toServer, fromServer, stateless) }()
-	t.Cleanup(func() {
-		fromClient.Close()
-		if err := <-served; err != nil && !errors.Is(err, errDied) {
-			t.Errorf("ServeLines: %v", err)
-		}
-		s.report(t)
-	})
-	return Pipe(t, toClient, fromClient, stateless)
+	o := Options{}
+	if stateless {
+		o.Revision = Stateless
+	}
+	return o.Connect(t, s)
 }
 
 func everywhere(t *testing.T, script string, f func(t *testing.T, s *Server, c Client)) {

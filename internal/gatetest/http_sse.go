@@ -34,8 +34,10 @@ func (h *streams) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := joined(r.Context(), h.ctx)
 	defer cancel()
-	v := h.s.converse(ctx, false)
-	v.only = Oldest
+	v := h.s.converse(ctx, false, "sse")
+	if v.only == "" {
+		v.only = Oldest
+	}
 	defer v.end()
 	id := rand.Text()
 	h.mu.Lock()

@@ -68,9 +68,7 @@ func (h *sessions) find(w http.ResponseWriter, r *http.Request) (*conversation, 
 		http.Error(w, "no such session", http.StatusNotFound)
 		return nil, false
 	}
-	v.mu.Lock()
-	negotiated := v.version
-	v.mu.Unlock()
+	negotiated := v.version()
 	version := r.Header.Get("MCP-Protocol-Version")
 	switch {
 	case version == "" && negotiated >= "2025-06-18":
@@ -92,6 +90,7 @@ func (h *sessions) post(w http.ResponseWriter, r *http.Request) {
 	}
 	m, err := parse(raw)
 	box := newOutbox()
+	box.header = r.Header
 	ctx, cancel := joined(r.Context(), h.ctx)
 	defer cancel()
 	if err == nil && m.method == "initialize" && m.request() {
@@ -113,6 +112,7 @@ func (h *sessions) post(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	box.sent = v.sent
 	if err == nil && !m.request() {
 		v.take(m, box)
 		w.WriteHeader(http.StatusAccepted)
@@ -130,14 +130,11 @@ func (h *sessions) initialize(w http.ResponseWriter, r *http.Request, m *message
 	if r.Header.Get("Mcp-Session-Id") != "" {
 		h.s.fault("initialize with a session id")
 	}
-	v := h.s.converse(h.ctx, false)
-	v.http = true
+	v := h.s.converse(h.ctx, false, "streamable")
+	box.sent = v.sent
 	v.take(m, box)
 	id := rand.Text()
-	v.mu.Lock()
-	accepted := v.version != ""
-	v.mu.Unlock()
-	if accepted {
+	if v.version() != "" {
 		h.mu.Lock()
 		h.open[id] = v
 		h.mu.Unlock()

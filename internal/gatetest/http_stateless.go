@@ -36,12 +36,12 @@ func (b *site) stateless(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := joined(r.Context(), b.ctx)
 	defer cancel()
-	v := b.s.converse(ctx, true)
-	v.http = true
+	v := b.s.converse(ctx, true, "streamable")
 	// The end of the request, whichever it is, ends what it started: a client that goes
 	// away cancels (2026-07-28, streamable-http, Cancellation).
 	defer v.end()
 	box := newOutbox()
+	box.header, box.sent = r.Header, v.sent
 	b.judge(v, w, r, raw, box)
 }
 

@@ -17,7 +17,7 @@ import (
 // script breaks the connection. It closes w if that is a closer. When it returns, no
 // goroutine of it is left.
 func (s *Server) ServeLines(r io.Reader, w io.Writer, stateless bool) error {
-	v := s.converse(context.Background(), stateless)
+	v := s.converse(context.Background(), stateless, "stdio")
 	written := make(chan error, 1)
 	go func() { written <- v.writeLines(w) }()
 	read := make(chan error, 1)
@@ -90,7 +90,8 @@ func (v *conversation) writeLines(w io.Writer) error {
 const (
 	envScript = "MCPGW_FAKE"
 	envEra    = "MCPGW_FAKE_ERA"
-	envRun    = "MCPGW_FAKE_RUN" // pid of the test process, to find what it left behind
+	envPin    = "MCPGW_FAKE_REVISION" // the one that is negotiated
+	envRun    = "MCPGW_FAKE_RUN"      // pid of the test process, to find what it left behind
 )
 
 // StdioCommand gives the command of a stdio server that serves this script: the test
@@ -113,6 +114,15 @@ func StdioCommand(script string, stateless bool) (command string, args []string,
 	return command, nil, env
 }
 
+// StdioCommandAt is StdioCommand of a server that speaks one revision alone.
+func StdioCommandAt(script, revision string) (command string, args []string, env map[string]string) {
+	command, args, env = StdioCommand(script, revision == Stateless)
+	if revision != Stateless {
+		env[envPin] = revision
+	}
+	return command, args, env
+}
+
 // serveStdio is the whole life of a re-executed test binary.
 func serveStdio(script string) int {
 	if Scripts[script] == nil {
@@ -120,6 +130,9 @@ func serveStdio(script string) int {
 		return 2
 	}
 	s := New(script)
+	if pin := os.Getenv(envPin); pin != "" {
+		s.Revision = pin
+	}
 	if s.Exit != 0 {
 		fmt.Fprintln(os.Stderr, "exiting as the script says")
 		return s.Exit

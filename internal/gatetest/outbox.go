@@ -2,6 +2,7 @@ package gatetest
 
 import (
 	"context"
+	"net/http"
 	"sync"
 )
 
@@ -11,6 +12,7 @@ type item struct {
 	last   bool   // the answer: nothing follows for its request
 	status int    // HTTP status where the answer is plain JSON
 	die    bool   // break the connection after raw, which is sent as it is
+	method string // of the request that raw answers
 }
 
 // An outbox is an unbounded queue of what goes out on one stream. Whoever pushes never
@@ -19,6 +21,9 @@ type outbox struct {
 	mu    sync.Mutex
 	items []item
 	ready chan struct{}
+
+	header http.Header // of the request it belongs to, where there is one
+	sent   func(item)  // told of each item, where it is set; must not block
 }
 
 func newOutbox() *outbox { return &outbox{ready: make(chan struct{}, 1)} }
@@ -27,6 +32,9 @@ func (o *outbox) push(i item) {
 	o.mu.Lock()
 	o.items = append(o.items, i)
 	o.mu.Unlock()
+	if o.sent != nil && i.raw != nil && !i.die {
+		o.sent(i)
+	}
 	select {
 	case o.ready <- struct{}{}:
 	default:

@@ -33,6 +33,9 @@ var Scripts = map[string]*Server{
 	"dying":   {Name: "dying", Tools: tools("die", "die_in_answer", "hang"), Call: callDying},
 	"rude":    {Name: "rude", Tools: tools("twice", "unknown_id", "garbage", "stranger", "after"), Call: callRude},
 	"headers": {Name: "headers", Tools: []json.RawMessage{headerTool}, Call: callEcho},
+	"asking":  askingServer(),
+	"library": libraryServer(),
+	"logging": loggingServer(),
 	"rounds":  {Name: "rounds", Tools: tools("ask"), Call: callRounds},
 	"banner":  {Name: "banner", Banner: "Welcome! This line is no message.", Tools: tools("echo"), Call: callEcho},
 	"silent":  {Name: "silent", Silent: true, Tools: tools("echo"), Call: callEcho},
@@ -152,7 +155,7 @@ func (s *Server) deal() {
 // callGrow adds a tool per call and tells everyone.
 func callGrow(c *Call) {
 	if c.Name == "grow" {
-		all := c.Server.current()
+		all := c.Server.have("tools/list")
 		c.Server.SetTools(append(all[:len(all):len(all)], Tool(fmt.Sprintf("grown_%d", len(all))))...)
 	}
 	c.Text(c.Name)

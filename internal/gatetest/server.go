@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -16,9 +14,24 @@ import (
 type Server struct {
 	Name         string
 	Tools        []json.RawMessage // raw definitions, in order
-	PageSize     int               // tools per page; 0: all on one page
+	Prompts      []json.RawMessage
+	Resources    []json.RawMessage
+	Templates    []json.RawMessage
+	PageSize     int // entries per page of each list; 0: all on one page
 	Instructions string
 	TTL          int // ttlMs of lists (stateless)
+
+	// What it declares follows from what it has: prompts and resources where the field is
+	// not nil, tools unless it has only others. These add to it.
+	Completions  bool
+	Logging      bool
+	NoSubscribe  bool   // resources without subscribe
+	Extensions   string // raw capabilities.extensions
+	Capabilities string // raw; in the place of all of the above
+
+	// Revision is the one revision that a stateful server negotiates; empty: all of them,
+	// and 2024-11-05 over HTTP with SSE.
+	Revision string
 
 	// Cursor overrides the cursors "p1", "p2"…: it is asked for the cursor that page
 	// (from 0) ends with; nil is the end of the list.
@@ -28,6 +41,13 @@ type Server struct {
 	// and must return once Canceled is closed.
 	Call func(c *Call)
 
+	// Handle answers every other request that is no list, as Call does; it leaves what it
+	// does not want to (*Call).Default.
+	Handle func(c *Call)
+
+	AskOnGet  bool // questions go out on the GET stream (stateful Streamable HTTP)
+	AskAnyway bool // asks also what the client did not declare
+
 	Banner string // a line written before anything else (line bindings)
 	Silent bool   // reads and answers nothing at all
 	Exit   int    // status to exit with at once, before reading (line bindings); 0: does not
@@ -36,41 +56,30 @@ type Server struct {
 	// the test that the server was started for.
 	Tolerant bool
 
+	log      seenLog
 	mu       sync.Mutex
-	tools    []json.RawMessage // nil until SetTools
-	changed  bool
-	watchers map[*func(string)]bool
+	now      map[string][]json.RawMessage // lists that were set, by the member of their results
+	watchers map[*func(change)]bool
 	drops    []func() // end the sessions of one binding
 	faults   []string
 	counts   map[string]int
+	subs     map[string]int // subscribers of each URI
 	shuffled []*Call
 }
 
-// New gives a fresh server of a script, with counters and tools of its own.
+// New gives a fresh server of a script, with counters and lists of its own.
 func New(script string) *Server {
 	s := Scripts[script]
 	if s == nil {
 		panic("gatetest: no script " + script)
 	}
 	return &Server{
-		Name: s.Name, Tools: s.Tools, PageSize: s.PageSize, Instructions: s.Instructions, TTL: s.TTL,
-		Cursor: s.Cursor, Call: s.Call, Banner: s.Banner, Silent: s.Silent, Exit: s.Exit, Tolerant: s.Tolerant,
+		Name: s.Name, Tools: s.Tools, Prompts: s.Prompts, Resources: s.Resources, Templates: s.Templates,
+		PageSize: s.PageSize, Instructions: s.Instructions, TTL: s.TTL,
+		Completions: s.Completions, Logging: s.Logging, NoSubscribe: s.NoSubscribe, Extensions: s.Extensions, Capabilities: s.Capabilities,
+		Revision: s.Revision, Cursor: s.Cursor, Call: s.Call, Handle: s.Handle, AskOnGet: s.AskOnGet, AskAnyway: s.AskAnyway,
+		Banner: s.Banner, Silent: s.Silent, Exit: s.Exit, Tolerant: s.Tolerant,
 	}
-}
-
-// SetTools replaces the tools and tells every caller, in each binding's own way.
-func (s *Server) SetTools(tools ...json.RawMessage) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tools, s.changed = slices.Clone(tools), true
-	s.tell(toolsListChanged)
-}
-
-// EndListens ends every subscriptions/listen, as a stateless server that goes down does.
-func (s *Server) EndListens() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tell(endOfListen)
 }
 
 // Faults are the rules that callers broke so far.
@@ -80,17 +89,13 @@ func (s *Server) Faults() []string {
 	return slices.Clone(s.faults)
 }
 
-// Count gives a counter that the script keeps: "calls", "cancels", "hanging", "answers".
+// Count gives a counter: how often each method came, by its name, and what the scripts
+// keep: "calls", "cancels", "hanging", "answers", "asked", "answered", "refused".
 func (s *Server) Count(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts[name]
 }
-
-const (
-	toolsListChanged = "notifications/tools/list_changed"
-	endOfListen      = ""
-)
 
 func (s *Server) add(name string, n int) {
 	s.mu.Lock()
@@ -106,108 +111,6 @@ func (s *Server) fault(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, f)
-}
-
-// tell calls the watchers; s.mu is held, so that each sees the changes in order.
-func (s *Server) tell(what string) {
-	for w := range s.watchers {
-		(*w)(what)
-	}
-}
-
-// watch has f called for each change until the function it gives is called. f must not
-// block and not use the server.
-func (s *Server) watch(f func(string)) (stop func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.watchers == nil {
-		s.watchers = map[*func(string)]bool{}
-	}
-	s.watchers[&f] = true
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.watchers, &f)
-	}
-}
-
-func (s *Server) current() []json.RawMessage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.changed {
-		return s.tools
-	}
-	return s.Tools
-}
-
-// tool finds a definition by its name.
-func (s *Server) tool(name string) json.RawMessage {
-	for _, def := range s.current() {
-		if n, _ := text(field(def, "name")); n == name {
-			return def
-		}
-	}
-	return nil
-}
-
-// list gives the members of a tools/list result; false for a cursor it never gave.
-func (s *Server) list(cursor json.RawMessage) (string, bool) {
-	tools := s.current()
-	page := 0
-	if cursor != nil {
-		if page = s.page(cursor, len(tools)); page < 0 {
-			return "", false
-		}
-	}
-	size := s.PageSize
-	if size == 0 {
-		size = len(tools)
-	}
-	from, to := min(page*size, len(tools)), min((page+1)*size, len(tools))
-	var b strings.Builder
-	b.WriteString(`{"tools":[`)
-	for i, def := range tools[from:to] {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(def)
-	}
-	b.WriteByte(']')
-	if next := s.cursor(page, len(tools)); next != nil {
-		b.WriteString(`,"nextCursor":` + quote(*next))
-	}
-	b.WriteByte('}')
-	return b.String(), true
-}
-
-// cursor is what a page ends with.
-func (s *Server) cursor(page, tools int) *string {
-	if s.Cursor != nil {
-		return s.Cursor(page)
-	}
-	if s.PageSize == 0 || (page+1)*s.PageSize >= tools {
-		return nil
-	}
-	next := "p" + strconv.Itoa(page+1)
-	return &next
-}
-
-// page is the page that a cursor leads to, -1 if none does.
-func (s *Server) page(cursor json.RawMessage, tools int) int {
-	want, ok := text(cursor)
-	if !ok {
-		return -1
-	}
-	for p := 0; p < max(tools, 2); p++ {
-		next := s.cursor(p, tools)
-		if next == nil {
-			return -1
-		}
-		if *next == want {
-			return p + 1
-		}
-	}
-	return -1
 }
 
 // report fails the test for the rules that callers broke.

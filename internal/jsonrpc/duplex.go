@@ -38,6 +38,7 @@ type Duplex struct {
 	events  chan Event
 	skipped atomic.Int64
 	late    atomic.Int64
+	hearer  atomic.Pointer[func(*Message) bool]
 
 	mu    sync.Mutex
 	calls map[string]*waiter // guarded by mu
@@ -63,6 +64,23 @@ func NewDuplex(write func(ctx context.Context, body []byte) error) *Duplex {
 
 // Bound sets what Receive accepts, in place of ServerLimits. It is called before Receive is.
 func (d *Duplex) Bound(l Limits) { d.limits = l.ForServers() }
+
+// Hear offers f, on the reader's goroutine and in wire order, each message that names no open
+// call: what f does not take becomes an Event. So whoever hears knows what came before an
+// answer before the answer. f is offered late answers too, to calls whose caller has left.
+// It must not block. nil ends it.
+func (d *Duplex) Hear(f func(*Message) bool) {
+	if f == nil {
+		d.hearer.Store(nil)
+		return
+	}
+	d.hearer.Store(&f)
+}
+
+func (d *Duplex) offer(m *Message) (taken bool) {
+	f := d.hearer.Load()
+	return f != nil && (*f)(m)
+}
 
 // Do sends a request and waits for its answer. on gets what arrives for the call before
 // it, on the reader's goroutine; it may be nil.
@@ -139,6 +157,9 @@ func (d *Duplex) refuse(err error) {
 		if d.settle(string(p.ID), outcome{err: fmt.Errorf("%w: %s", ErrAnswer, p.Detail)}) {
 			return
 		}
+		if p.Reply {
+			d.offer(&Message{Kind: Failure, ID: p.ID})
+		}
 	}
 	d.skipped.Add(1)
 }
@@ -155,6 +176,7 @@ func (d *Duplex) route(m *Message) {
 	case Response, Failure:
 		if !d.settle(string(m.ID), outcome{answer: m}) {
 			d.late.Add(1)
+			d.offer(m)
 		}
 	case Request:
 		d.publish(m)
@@ -188,9 +210,13 @@ func correlation(params []byte) []byte {
 	return nil
 }
 
-// publish queues an Event. Where the queue is full it drops it; the queue's last place is
-// kept for the news that something was lost, so that whoever reads on learns it.
+// publish offers a message to whoever hears, and else queues an Event. Where the queue is
+// full it drops it; the queue's last place is kept for the news that something was lost, so
+// that whoever reads on learns it.
 func (d *Duplex) publish(m *Message) {
+	if d.offer(m) {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.err != nil {

@@ -186,3 +186,46 @@ func TestWriteFails(t *testing.T) {
 	}
 	d.Receive([]byte(`{"jsonrpc":"2.0","method":"after"}`)) // does not panic
 }
+
+// TestHear: whoever hears gets what names no open call, and late answers, before the next
+// answer is given; what it leaves becomes an Event.
+func TestHear(t *testing.T) {
+	written := make(chan struct{})
+	d := NewDuplex(func(context.Context, []byte) error { written <- struct{}{}; return nil })
+	var heard []string // without a lock: only the reader's goroutine hears, which is this one
+	d.Hear(func(m *Message) bool {
+		heard = append(heard, fmt.Sprint(m.Kind, m.Method, string(m.ID)))
+		return m.Method != "left"
+	})
+	done := make(chan error, 1)
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		_, err := d.Do(ctx, []byte("1"), nil, nil)
+		done <- err
+	}()
+	<-written
+	d.Receive([]byte(`{"jsonrpc":"2.0","method":"log"}`))
+	d.Receive([]byte(`{"jsonrpc":"2.0","id":"q","method":"ask"}`))
+	d.Receive([]byte(`{"jsonrpc":"2.0","method":"left"}`))
+	d.Receive([]byte(`{"jsonrpc":"2.0","method":"progress","params":{"progressToken":1}}`)) // names the call
+	stop()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	d.Receive([]byte(`{"jsonrpc":"2.0","id":1,"result":{}}`))
+	d.Receive([]byte(`{"jsonrpc":"2.0","id":2,"result":7}`))              // an answer, though none that is accepted
+	d.Receive([]byte(`{"jsonrpc":"2.0","id":3,"method":"x","params":7}`)) // a question that is none
+	d.TooLong([]byte("4"))
+	want := []string{fmt.Sprint(Notification, "log", ""), fmt.Sprint(Request, "ask", `"q"`), fmt.Sprint(Notification, "left", ""), fmt.Sprint(Response, "", "1"), fmt.Sprint(Failure, "", "2")}
+	if fmt.Sprint(heard) != fmt.Sprint(want) {
+		t.Errorf("heard %q, want %q", heard, want)
+	}
+	if e := <-d.Events(); e.Message.Method != "left" || len(d.events) != 0 || d.Late() != 2 {
+		t.Errorf("event %+v, %d more, %d late", e, len(d.events), d.Late())
+	}
+	d.Hear(nil)
+	d.Receive([]byte(`{"jsonrpc":"2.0","method":"log"}`))
+	if e := <-d.Events(); e.Message.Method != "log" {
+		t.Errorf("event %+v", e)
+	}
+}

@@ -52,12 +52,12 @@ func TestBatches(t *testing.T) {
 	f := newFront(t)
 	for name, send := range f.bindings(batches) {
 		answer, status := send("["+strings.Join([]string{
-			request("1", mcp.ToolsList, ""),
+			request("1", mcp.Tools.List(), ""),
 			`{"jsonrpc":"2.0","method":"notifications/foo"}`,
 			`{"jsonrpc":"2.0","id":9,"result":{}}`,
 			request(`"two"`, mcp.Ping, ""),
 			`42`,
-			request("1.5", mcp.ToolsList, ""),
+			request("1.5", mcp.Tools.List(), ""),
 			request("3", "foo", ""),
 			request("4", mcp.ToolsCall, `"name":7`),
 		}, " , ")+"]", true)
@@ -110,7 +110,7 @@ func TestBatchesAreBounded(t *testing.T) {
 		list := make([]string, n)
 		for i := range list {
 			id, _ := json.Marshal(i)
-			list[i] = request(string(id), mcp.ToolsList, "")
+			list[i] = request(string(id), mcp.Tools.List(), "")
 		}
 		return "[" + strings.Join(list, ",") + "]"
 	}
@@ -122,7 +122,7 @@ func TestBatchesAreBounded(t *testing.T) {
 		}
 		for label, body := range map[string]string{
 			"51": many(51), "empty": "[]", "initialize": "[" + hello("1", batches) + "]",
-			"initialize among others": "[" + request("1", mcp.ToolsList, "") + "," + hello("2", batches) + "]",
+			"initialize among others": "[" + request("1", mcp.Tools.List(), "") + "," + hello("2", batches) + "]",
 		} {
 			answer, status := send(body, true)
 			if name == "HTTP" && status != http.StatusBadRequest {
@@ -141,7 +141,7 @@ func TestBatchesAreBounded(t *testing.T) {
 // TestOtherRevisionsHaveNoBatches, nor has a client without a session.
 func TestOtherRevisionsHaveNoBatches(t *testing.T) {
 	f := newFront(t)
-	body := "[" + request("1", mcp.ToolsList, "") + "," + request("2", mcp.ToolsList, "") + "]"
+	body := "[" + request("1", mcp.Tools.List(), "") + "," + request("2", mcp.Tools.List(), "") + "]"
 	for _, revision := range []string{"2024-11-05", "2025-06-18", newest} {
 		for name, send := range f.bindings(revision) {
 			answer, status := send(body, true)
@@ -151,8 +151,8 @@ func TestOtherRevisionsHaveNoBatches(t *testing.T) {
 			wantError(t, answer, era.InvalidRequest, "")
 		}
 	}
-	own := "[" + ask("1", mcp.ToolsList, "") + "]"
-	for _, header := range [][]string{nil, mirror(mcp.ToolsList, ""), append(mirror(mcp.ToolsList, ""), era.HeaderSession, f.login(batches))} {
+	own := "[" + ask("1", mcp.Tools.List(), "") + "]"
+	for _, header := range [][]string{nil, mirror(mcp.Tools.List(), ""), append(mirror(mcp.Tools.List(), ""), era.HeaderSession, f.login(batches))} {
 		g := f.post(own, header...)
 		if g.status != http.StatusBadRequest {
 			t.Errorf("%v: %s", header, g)
@@ -192,7 +192,7 @@ func TestABatchAtTheEndOfInput(t *testing.T) {
 	for range 20 {
 		p := f.pipe()
 		p.login(batches)
-		p.send("[" + request("1", mcp.ToolsList, "") + "]")
+		p.send("[" + request("1", mcp.Tools.List(), "") + "]")
 		p.in.Close()
 		if line := p.next(); line != `[{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}]` {
 			t.Error(line)

@@ -93,6 +93,7 @@ type eventClient struct {
 	t      *testing.T
 	res    *http.Response
 	events chan jsonrpc.ServerEvent // closed at the end of the stream
+	id     string                   // of the last event that event gave or skipped
 	close  func()
 }
 
@@ -147,11 +148,23 @@ func (c *eventClient) next() string {
 	return string(e.Data)
 }
 
-// event gives the next event; ok is false at the end of the stream.
+// event gives the next event that has data; ok is false at the end of the stream.
 func (c *eventClient) event() (e jsonrpc.ServerEvent, ok bool) {
+	c.t.Helper()
+	for ok = true; ok && len(e.Data) == 0; {
+		e, ok = c.any()
+	}
+	return e, ok
+}
+
+// any gives the next event, data or not.
+func (c *eventClient) any() (e jsonrpc.ServerEvent, ok bool) {
 	c.t.Helper()
 	select {
 	case e, ok = <-c.events:
+		if e.HasID {
+			c.id = e.ID
+		}
 		return e, ok
 	case <-time.After(guardTime):
 		c.t.Fatal("no event came")

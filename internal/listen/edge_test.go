@@ -30,14 +30,14 @@ func wantRefusal(t *testing.T, g got, status int) {
 func TestBodiesMustBeJSON(t *testing.T) {
 	f := newFront(t)
 	s := f.sse()
-	body := ask("1", mcp.ToolsList, "")
+	body := ask("1", mcp.Tools.List(), "")
 	for kind, ok := range map[string]bool{
 		"application/json": true, "application/json; charset=utf-8": true, "Application/JSON;charset=UTF-8": true, `application/json; charset="utf-8"`: true,
 		"": false, "text/plain": false, "application/json;charset=utf-16": false, "application/json; charset=latin1": false,
 		"multipart/form-data; boundary=x": false, "application/x-www-form-urlencoded": false, "text/json": false,
 		"application/jsonx": false, "application/json, text/plain": false, "text/plain; application/json": false, ";": false,
 	} {
-		g := f.post(body, append(mirror(mcp.ToolsList, ""), "Content-Type", kind)...)
+		g := f.post(body, append(mirror(mcp.Tools.List(), ""), "Content-Type", kind)...)
 		if ok {
 			if g.status != http.StatusOK || f.hits.Swap(0) != 1 {
 				t.Errorf("%q: %s", kind, g)
@@ -48,7 +48,7 @@ func TestBodiesMustBeJSON(t *testing.T) {
 		wantRefusal(t, s.send(body, "Content-Type", kind), http.StatusUnsupportedMediaType)
 		f.untouched()
 	}
-	wantRefusal(t, f.post(body, append(mirror(mcp.ToolsList, ""), "Content-Type", "application/json", "Content-Type", "text/plain")...), http.StatusUnsupportedMediaType)
+	wantRefusal(t, f.post(body, append(mirror(mcp.Tools.List(), ""), "Content-Type", "application/json", "Content-Type", "text/plain")...), http.StatusUnsupportedMediaType)
 	f.untouched()
 }
 
@@ -62,7 +62,7 @@ func TestAcceptMustListBothKinds(t *testing.T) {
 		"Application/JSON;q=0.5, TEXT/event-stream": true, "text/html, */*;q=0.1": true, "application/json, */*": true,
 		"": false, "application/json": false, "text/event-stream": false, "text/html": false, "application/*": false, "application/json, text/html": false,
 	} {
-		g := f.post(ask("1", mcp.ToolsList, ""), append(mirror(mcp.ToolsList, ""), "Accept", accept)...)
+		g := f.post(ask("1", mcp.Tools.List(), ""), append(mirror(mcp.Tools.List(), ""), "Accept", accept)...)
 		if (g.status == http.StatusOK) != ok {
 			t.Errorf("%q: %s", accept, g)
 		}
@@ -73,7 +73,7 @@ func TestAcceptMustListBothKinds(t *testing.T) {
 			t.Errorf("%q: %d hits", accept, n)
 		}
 	}
-	g := f.post(ask("1", mcp.ToolsList, ""), append(mirror(mcp.ToolsList, ""), "Accept", "application/json", "Accept", "text/event-stream")...)
+	g := f.post(ask("1", mcp.Tools.List(), ""), append(mirror(mcp.Tools.List(), ""), "Accept", "application/json", "Accept", "text/event-stream")...)
 	if g.status != http.StatusOK {
 		t.Errorf("two lines: %s", g)
 	}
@@ -170,7 +170,7 @@ func TestEndlessBodiesAreCut(t *testing.T) {
 func TestTheBoundIsExact(t *testing.T) {
 	f := newFront(t, func(s *setup) { s.Body = 4096 })
 	for _, size := range []int{4096, 4097} {
-		body := ask("1", mcp.ToolsList, "")
+		body := ask("1", mcp.Tools.List(), "")
 		body += strings.Repeat(" ", size-len(body))
 		for _, chunked := range []bool{false, true} {
 			r, _ := http.NewRequest("POST", f.url+"/mcp", io.NopCloser(strings.NewReader(body)))
@@ -180,7 +180,7 @@ func TestTheBoundIsExact(t *testing.T) {
 			r.Header.Set("Content-Type", "application/json")
 			r.Header.Set("Accept", "*/*")
 			r.Header.Set(era.HeaderVersion, ahead)
-			r.Header.Set(era.HeaderMethod, mcp.ToolsList)
+			r.Header.Set(era.HeaderMethod, mcp.Tools.List())
 			res, err := f.http.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -210,7 +210,7 @@ func TestExpectIsAnsweredFirst(t *testing.T) {
 	f.untouched()
 
 	w = f.dial()
-	body := ask("1", mcp.ToolsList, "")
+	body := ask("1", mcp.Tools.List(), "")
 	_ = w.write(head, "application/json", len(body))
 	if g := w.read(); g.status != http.StatusContinue {
 		t.Fatal(g)
@@ -225,7 +225,7 @@ func TestExpectIsAnsweredFirst(t *testing.T) {
 func TestHalfABodyIsNoMessage(t *testing.T) {
 	f := newFront(t)
 	w := f.dial()
-	body := ask("1", mcp.ToolsList, "")
+	body := ask("1", mcp.Tools.List(), "")
 	_ = w.write("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: */*\r\nContent-Length: %d\r\n\r\n%s", len(body)+10, body)
 	if half, ok := w.conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		t.Fatal("no half close")
@@ -306,7 +306,7 @@ func TestSlowBodiesAreCut(t *testing.T) {
 		}
 	}
 	w := &deadlineRecorder{ResponseRecorder: httptest.NewRecorder()}
-	r := httptest.NewRequest("POST", "http://localhost/mcp", strings.NewReader(ask("1", mcp.ToolsList, "")))
+	r := httptest.NewRequest("POST", "http://localhost/mcp", strings.NewReader(ask("1", mcp.Tools.List(), "")))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "*/*")
 	f.srv.Handler.ServeHTTP(w, r)
@@ -320,7 +320,7 @@ func TestSlowBodiesAreCut(t *testing.T) {
 func TestTokensLetIn(t *testing.T) {
 	const alice, bob = "alice-has-this-token-of-32-bytes", "bob-has-this-other-token-of-32-b"
 	f := newFront(t, func(s *setup) { s.Tokens = []Token{{"alice", alice}, {"bob", bob}} })
-	body := ask("1", mcp.ToolsList, "")
+	body := ask("1", mcp.Tools.List(), "")
 	bodies := map[string]bool{}
 	for name, header := range map[string][]string{
 		"none":       {},
@@ -336,7 +336,7 @@ func TestTokensLetIn(t *testing.T) {
 		"operator's": {"Authorization", "Bearer " + strings.Repeat("a", 40)},
 	} {
 		for _, route := range []struct{ method, path string }{{"POST", "/mcp"}, {"GET", "/mcp"}, {"DELETE", "/mcp"}, {"GET", "/sse"}, {"POST", "/messages?sessionId=x"}, {"PUT", "/mcp"}} {
-			g := f.send(route.method, route.path, body, append(mirror(mcp.ToolsList, ""), header...)...)
+			g := f.send(route.method, route.path, body, append(mirror(mcp.Tools.List(), ""), header...)...)
 			wantRefusal(t, g, http.StatusUnauthorized)
 			if !strings.HasPrefix(g.header.Get("WWW-Authenticate"), "Bearer") {
 				t.Errorf("%s: %v", name, g.header)
@@ -354,7 +354,7 @@ func TestTokensLetIn(t *testing.T) {
 		return &mcp.Reply{Result: []byte(`{"tools":[]}`)}, nil
 	})
 	for name, token := range map[string]string{"alice": alice, "bob": bob} {
-		g := f.post(body, append(mirror(mcp.ToolsList, ""), "Authorization", "bearer  "+token)...)
+		g := f.post(body, append(mirror(mcp.Tools.List(), ""), "Authorization", "bearer  "+token)...)
 		if g.status != http.StatusOK || soon(t, "the call", who) != name {
 			t.Error(g)
 		}

@@ -20,9 +20,9 @@ func TestHeadersMustMirrorTheBody(t *testing.T) {
 		method  = era.HeaderMethod
 		name    = era.HeaderName
 	)
-	list := ask("7", mcp.ToolsList, "")
+	list := ask("7", mcp.Tools.List(), "")
 	tool := func(name string) string { return ask("7", mcp.ToolsCall, `"name":`+name) }
-	meta := func(inside string) string { return request("7", mcp.ToolsList, `"_meta":{`+inside+`}`) }
+	meta := func(inside string) string { return request("7", mcp.Tools.List(), `"_meta":{`+inside+`}`) }
 	f := newFront(t)
 	session := f.login(newest)
 	for label, c := range map[string]struct {
@@ -30,30 +30,30 @@ func TestHeadersMustMirrorTheBody(t *testing.T) {
 		header []string
 		code   int
 	}{
-		"no version header":             {list, []string{method, mcp.ToolsList}, era.HeaderMismatch},
-		"stateful header":               {list, []string{version, newest, method, mcp.ToolsList}, era.HeaderMismatch},
-		"stateful header, with session": {list, []string{version, newest, method, mcp.ToolsList, era.HeaderSession, session}, era.HeaderMismatch},
-		"version twice":                 {list, []string{version, ahead, version, newest, method, mcp.ToolsList}, era.HeaderMismatch},
-		"same version twice":            {list, []string{version, ahead, version, ahead, method, mcp.ToolsList}, era.HeaderMismatch},
-		"a list of versions":            {list, []string{version, ahead + ", " + newest, method, mcp.ToolsList}, era.HeaderMismatch},
-		"a version of 10 KB":            {list, []string{version, strings.Repeat("2", 10<<10), method, mcp.ToolsList}, era.HeaderMismatch},
-		"a quoted version":              {list, []string{version, `"` + ahead + `"`, method, mcp.ToolsList}, era.HeaderMismatch},
-		"both unknown":                  {strings.ReplaceAll(list, ahead, "1900-01-01"), []string{version, "1900-01-01", method, mcp.ToolsList}, era.UnsupportedVersion},
-		"both stateful":                 {strings.ReplaceAll(list, ahead, newest), []string{version, newest, method, mcp.ToolsList}, era.UnsupportedVersion},
-		"unknown header, no meta":       {request("7", mcp.ToolsList, ""), []string{version, "1900-01-01", method, mcp.ToolsList}, era.UnsupportedVersion},
-		"no meta":                       {request("7", mcp.ToolsList, ""), []string{version, ahead, method, mcp.ToolsList}, era.InvalidParams},
-		"no params":                     {`{"jsonrpc":"2.0","id":7,"method":"tools/list"}`, []string{version, ahead, method, mcp.ToolsList}, era.InvalidParams},
-		"meta without version":          {meta(`"io.modelcontextprotocol/clientCapabilities":{}`), []string{version, ahead, method, mcp.ToolsList}, era.InvalidParams},
-		"version a number":              {meta(`"io.modelcontextprotocol/protocolVersion":20260728,"io.modelcontextprotocol/clientCapabilities":{}`), []string{version, ahead, method, mcp.ToolsList}, era.InvalidParams},
-		"version twice in meta":         {meta(`"io.modelcontextprotocol/protocolVersion":"` + ahead + `","io.modelcontextprotocol/protocolVersion":"1900-01-01"`), []string{version, ahead, method, mcp.ToolsList}, era.ParseError},
-		"no capabilities":               {meta(`"io.modelcontextprotocol/protocolVersion":"` + ahead + `"`), []string{version, ahead, method, mcp.ToolsList}, era.InvalidParams},
-		"capabilities an array":         {meta(`"io.modelcontextprotocol/protocolVersion":"` + ahead + `","io.modelcontextprotocol/clientCapabilities":[]`), []string{version, ahead, method, mcp.ToolsList}, era.InvalidParams},
-		"progress token odd":            {ask("7", mcp.ToolsList, "")[:len(list)-3] + `,"progressToken":1.5}}}`, []string{version, ahead, method, mcp.ToolsList}, era.InvalidParams},
+		"no version header":             {list, []string{method, mcp.Tools.List()}, era.HeaderMismatch},
+		"stateful header":               {list, []string{version, newest, method, mcp.Tools.List()}, era.HeaderMismatch},
+		"stateful header, with session": {list, []string{version, newest, method, mcp.Tools.List(), era.HeaderSession, session}, era.HeaderMismatch},
+		"version twice":                 {list, []string{version, ahead, version, newest, method, mcp.Tools.List()}, era.HeaderMismatch},
+		"same version twice":            {list, []string{version, ahead, version, ahead, method, mcp.Tools.List()}, era.HeaderMismatch},
+		"a list of versions":            {list, []string{version, ahead + ", " + newest, method, mcp.Tools.List()}, era.HeaderMismatch},
+		"a version of 10 KB":            {list, []string{version, strings.Repeat("2", 10<<10), method, mcp.Tools.List()}, era.HeaderMismatch},
+		"a quoted version":              {list, []string{version, `"` + ahead + `"`, method, mcp.Tools.List()}, era.HeaderMismatch},
+		"both unknown":                  {strings.ReplaceAll(list, ahead, "1900-01-01"), []string{version, "1900-01-01", method, mcp.Tools.List()}, era.UnsupportedVersion},
+		"both stateful":                 {strings.ReplaceAll(list, ahead, newest), []string{version, newest, method, mcp.Tools.List()}, era.UnsupportedVersion},
+		"unknown header, no meta":       {request("7", mcp.Tools.List(), ""), []string{version, "1900-01-01", method, mcp.Tools.List()}, era.UnsupportedVersion},
+		"no meta":                       {request("7", mcp.Tools.List(), ""), []string{version, ahead, method, mcp.Tools.List()}, era.InvalidParams},
+		"no params":                     {`{"jsonrpc":"2.0","id":7,"method":"tools/list"}`, []string{version, ahead, method, mcp.Tools.List()}, era.InvalidParams},
+		"meta without version":          {meta(`"io.modelcontextprotocol/clientCapabilities":{}`), []string{version, ahead, method, mcp.Tools.List()}, era.InvalidParams},
+		"version a number":              {meta(`"io.modelcontextprotocol/protocolVersion":20260728,"io.modelcontextprotocol/clientCapabilities":{}`), []string{version, ahead, method, mcp.Tools.List()}, era.InvalidParams},
+		"version twice in meta":         {meta(`"io.modelcontextprotocol/protocolVersion":"` + ahead + `","io.modelcontextprotocol/protocolVersion":"1900-01-01"`), []string{version, ahead, method, mcp.Tools.List()}, era.ParseError},
+		"no capabilities":               {meta(`"io.modelcontextprotocol/protocolVersion":"` + ahead + `"`), []string{version, ahead, method, mcp.Tools.List()}, era.InvalidParams},
+		"capabilities an array":         {meta(`"io.modelcontextprotocol/protocolVersion":"` + ahead + `","io.modelcontextprotocol/clientCapabilities":[]`), []string{version, ahead, method, mcp.Tools.List()}, era.InvalidParams},
+		"progress token odd":            {ask("7", mcp.Tools.List(), "")[:len(list)-3] + `,"progressToken":1.5}}}`, []string{version, ahead, method, mcp.Tools.List()}, era.InvalidParams},
 
 		"no method header": {list, []string{version, ahead}, era.HeaderMismatch},
 		"another method":   {list, []string{version, ahead, method, mcp.ToolsCall}, era.HeaderMismatch},
 		"another case":     {list, []string{version, ahead, method, "Tools/List"}, era.HeaderMismatch},
-		"method twice":     {list, []string{version, ahead, method, mcp.ToolsList, method, mcp.ToolsCall}, era.HeaderMismatch},
+		"method twice":     {list, []string{version, ahead, method, mcp.Tools.List(), method, mcp.ToolsCall}, era.HeaderMismatch},
 		"method encoded":   {list, []string{version, ahead, method, era.EncodeHeader("ü")}, era.HeaderMismatch},
 
 		"another name":          {tool(`"b"`), append(mirror(mcp.ToolsCall, ""), name, "a"), era.HeaderMismatch},
@@ -101,10 +101,10 @@ func TestNamesMayBeEncoded(t *testing.T) {
 func TestUnsupportedVersionsAreTold(t *testing.T) {
 	f := newFront(t)
 	p := f.pipe()
-	body := strings.ReplaceAll(ask("7", mcp.ToolsList, ""), ahead, "1900-01-01")
+	body := strings.ReplaceAll(ask("7", mcp.Tools.List(), ""), ahead, "1900-01-01")
 	p.send(body)
 	for name, answer := range map[string]string{
-		"HTTP": f.post(body, era.HeaderVersion, "1900-01-01", era.HeaderMethod, mcp.ToolsList).body,
+		"HTTP": f.post(body, era.HeaderVersion, "1900-01-01", era.HeaderMethod, mcp.Tools.List()).body,
 		"pipe": p.next(),
 	} {
 		wantError(t, answer, era.UnsupportedVersion, "7")
@@ -129,7 +129,7 @@ func TestUnknownAndRemovedMethods(t *testing.T) {
 	id := f.login(newest)
 	p := f.pipe()
 	p.login(newest)
-	for _, method := range []string{"foo/bar", "Tools/list", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "initialize", "prompts/list", "completion/complete"} {
+	for _, method := range []string{"foo/bar", "Tools/list", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "initialize", "roots/list", "sampling/createMessage"} {
 		g := f.post(ask("7", method, ""), mirror(method, "")...)
 		if g.status != http.StatusNotFound {
 			t.Errorf("%s: %s", method, g)
@@ -141,7 +141,7 @@ func TestUnknownAndRemovedMethods(t *testing.T) {
 			wantError(t, line, era.MethodNotFound, "7")
 		}
 	}
-	for _, method := range []string{"foo/bar", "server/discover", "subscriptions/listen", "prompts/list", "resources/read", "logging/setLevel"} {
+	for _, method := range []string{"foo/bar", "server/discover", "subscriptions/listen", "roots/list", "elicitation/create"} {
 		g := f.post(request("7", method, ""), era.HeaderSession, id)
 		if g.status != http.StatusOK {
 			t.Errorf("%s: %s", method, g)
@@ -158,7 +158,7 @@ func TestStatelessRequestsKnowNoSession(t *testing.T) {
 	f := newFront(t)
 	id := f.login(newest)
 	for _, session := range []string{"nonsense", id, ""} {
-		g := f.post(ask("1", mcp.ToolsList, ""), append(mirror(mcp.ToolsList, ""), era.HeaderSession, session, "Last-Event-ID", "7")...)
+		g := f.post(ask("1", mcp.Tools.List(), ""), append(mirror(mcp.Tools.List(), ""), era.HeaderSession, session, "Last-Event-ID", "7")...)
 		if g.status != http.StatusOK || g.header.Get(era.HeaderSession) != "" || !strings.Contains(g.body, `"resultType":"complete"`) {
 			t.Errorf("session %q: %s %v", session, g, g.header)
 		}

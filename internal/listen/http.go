@@ -205,6 +205,9 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string, to m
 	m, err := jsonrpc.Parse(body, l.p.Limits)
 	if err != nil {
 		bad, id := era.FromParse(err)
+		if spoiled(body, err, l.p.Store.Find(r.Header.Get(era.HeaderSession), who)) {
+			id = nil
+		}
 		writeAnswer(w, era.Refuse(bad, id))
 		return
 	}
@@ -237,6 +240,7 @@ func (l *Listener) answerStateful(w http.ResponseWriter, r *http.Request, in *er
 		return
 	}
 	defer in.Session.Use()()
+	s.keep(in.Session, true)
 	s.finish(l.serveCall(in))
 }
 
@@ -286,9 +290,13 @@ func (l *Listener) postBatch(w http.ResponseWriter, r *http.Request, who string,
 	l.p.First()
 	defer s.Use()()
 	out := newStream(w, nil)
+	out.keep(s, true)
 	answer := batch(messages, func(raw []byte) []byte {
 		m, err := jsonrpc.Parse(raw, l.p.Limits)
 		if err != nil {
+			if spoiled(raw, err, s) {
+				return nil
+			}
 			bad, id := era.FromParse(err)
 			return era.Refuse(bad, id).Body
 		}
@@ -336,12 +344,18 @@ func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string, to mc
 	}
 	defer release()
 	defer s.Use()()
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a body's time does not bound a stream's
+	if id := r.Header.Get(headerLastEvent); id != "" && resumes(s) {
+		l.resume(r.Context(), w, s, id)
+		return
+	}
 	ctx, stop := l.whileOpen(r.Context())
 	defer stop()
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a body's time does not bound a stream's
 	out := newStream(w, stop)
-	out.Notify(comment)
+	out.keep(s, false)
+	out.begin()
 	l.p.Edges.Stateful.Stream(ctx, s, out)
+	out.detach()
 	out.end()
 }
 

@@ -76,9 +76,9 @@ func newFront(t *testing.T, changes ...func(*setup)) *front {
 		change(&s)
 	}
 	f.answer(func(_ context.Context, c *mcp.Call) (*mcp.Reply, error) {
-		if c.Method == mcp.ToolsList {
-			seen, _ := f.feed.Tools(c.From)
-			return &mcp.Reply{Result: []byte(`{"tools":[]}`), Seen: seen}, nil
+		if c.Method == mcp.Tools.List() {
+			seen, _ := f.feed.Seen(c.From)
+			return &mcp.Reply{Result: []byte(`{"tools":[]}`), Seen: seen[mcp.Tools]}, nil
 		}
 		return &mcp.Reply{Result: []byte(`{"content":[{"type":"text","text":"fine"}]}`)}, nil
 	})
@@ -136,11 +136,17 @@ type fakeFeed struct {
 
 func newFeed(now string) *fakeFeed { return &fakeFeed{now: now, changed: make(chan struct{})} }
 
-func (f *fakeFeed) Tools(*mcp.Caller) (string, <-chan struct{}) {
+func (f *fakeFeed) Seen(*mcp.Caller) (mcp.Seen, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.now, f.changed
+	return mcp.Seen{mcp.Tools: f.now}, f.changed
 }
+
+func (f *fakeFeed) Watch(context.Context, *mcp.Caller, string, mcp.Inbox) (func(), error) {
+	return nil, mcp.Errorf(mcp.NotFound, "resource", "no such resource")
+}
+
+func (f *fakeFeed) Notify(*mcp.Caller, string, []byte) {}
 
 // set swaps the view; the same one again is a change of something else.
 func (f *fakeFeed) set(now string) {
@@ -327,3 +333,4 @@ type presence struct{ self, says string }
 
 func (p presence) Self(mcp.Scope) []byte         { return []byte(p.self) }
 func (p presence) Instructions(mcp.Scope) string { return p.says }
+func (p presence) Capabilities(mcp.Scope) []byte { return []byte(`{"tools":{"listChanged":true}}`) }

@@ -152,7 +152,7 @@ func TestBadMessagesOverHTTP(t *testing.T) {
 			f.untouched()
 		})
 	}
-	if g := f.post(ask("1", mcp.ToolsList, ""), mirror(mcp.ToolsList, "")...); g.status != http.StatusOK {
+	if g := f.post(ask("1", mcp.Tools.List(), ""), mirror(mcp.Tools.List(), "")...); g.status != http.StatusOK {
 		t.Error(g)
 	}
 }
@@ -218,7 +218,7 @@ func TestLongLinesLoseOneMessage(t *testing.T) {
 // TestAnIDOfMegabytesIsRefused by size alone.
 func TestAnIDOfMegabytesIsRefused(t *testing.T) {
 	f := newFront(t)
-	g := f.post(ask(`"`+strings.Repeat("i", 5<<20)+`"`, mcp.ToolsList, ""), mirror(mcp.ToolsList, "")...)
+	g := f.post(ask(`"`+strings.Repeat("i", 5<<20)+`"`, mcp.Tools.List(), ""), mirror(mcp.Tools.List(), "")...)
 	wantRefusal(t, g, http.StatusRequestEntityTooLarge)
 	f.untouched()
 }
@@ -237,12 +237,12 @@ func TestIDsComeBackByteForByte(t *testing.T) {
 		"0", "1", "-1", "-0", "007"[2:], "9007199254740993", "-9007199254740993", "12345678901234567890", "99999999999999999999",
 		`""`, `"1"`, `"\u0000"`, `"\"\\\/"`, `"🦊"`, `"\ud83e\udd8a"`, `"ü\u00fc"`, `"` + strings.Repeat("x", 256) + `"`, `"` + strings.Repeat(`\u0061`, 256) + `"`,
 	} {
-		list := request(token, mcp.ToolsList, "")
+		list := request(token, mcp.Tools.List(), "")
 		want := `{"jsonrpc":"2.0","id":` + token + `,"result":{`
 		for name, body := range map[string]string{
-			"stateless":          f.post(ask(token, mcp.ToolsList, ""), mirror(mcp.ToolsList, "")...).body,
+			"stateless":          f.post(ask(token, mcp.Tools.List(), ""), mirror(mcp.Tools.List(), "")...).body,
 			"stateful":           f.post(list, era.HeaderSession, id).body,
-			"stateless on pipe":  func() string { p.send(ask(token, mcp.ToolsList, "")); return p.next() }(),
+			"stateless on pipe":  func() string { p.send(ask(token, mcp.Tools.List(), "")); return p.next() }(),
 			"stateful on pipe":   func() string { p.send(list); return p.next() }(),
 			"sse":                func() string { s.send(list); return s.next() }(),
 			"unknown, stateless": strings.Replace(f.post(ask(token, "foo/bar", ""), mirror("foo/bar", "")...).body, `"error"`, `"result"`, 1),

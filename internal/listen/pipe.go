@@ -36,8 +36,8 @@ type pipe struct {
 
 // newPipe makes a pipe; its session ends with ctx. edge picks the era's inbound.
 func (l *Listener) newPipe(ctx context.Context, principal string, to mcp.Scope, out *queue, edge func(isStateless bool) era.Inbound) *pipe {
-	p := &pipe{l: l, edge: edge, session: session.New(ctx, principal), out: out}
-	p.session.Scope, out.held = to, &l.held
+	p := &pipe{l: l, edge: edge, session: session.New(ctx, principal, to), out: out}
+	out.held = &l.held
 	p.wg.Go(func() { l.p.Edges.Stateful.Stream(p.session.Context(), p.session, out) })
 	return p
 }
@@ -102,6 +102,10 @@ func (p *pipe) receive(raw []byte) {
 func (p *pipe) message(raw []byte, answer func([]byte)) {
 	m, err := jsonrpc.Parse(raw, p.l.p.Limits)
 	if err != nil {
+		if spoiled(raw, err, p.session) {
+			answer(nil)
+			return
+		}
 		bad, id := era.FromParse(err)
 		answer(era.Refuse(bad, id).Body)
 		return
@@ -111,7 +115,7 @@ func (p *pipe) message(raw []byte, answer func([]byte)) {
 	}
 	inbound := p.edge(era.StatelessMessage(m, ""))
 	in := &era.Incoming{Message: m, Principal: p.session.Principal, Scope: p.session.Scope, Out: p.out, Session: p.session}
-	if m.Kind != jsonrpc.Request || m.Method == mcp.Initialize { // quick, and what follows builds on it
+	if m.Kind != jsonrpc.Request || m.Method == mcp.Initialize { // quick, and what follows builds on it; calls wait for answers
 		answer(inbound.Serve(p.session.Context(), in).Body)
 		return
 	}

@@ -111,7 +111,7 @@ func TestMessagesWhileAStreamEnds(t *testing.T) {
 		var wg sync.WaitGroup
 		start := make(chan struct{})
 		for i := range 4 {
-			body := []string{request("1", mcp.ToolsList, ""), request("2", mcp.Ping, ""), "[" + request("3", mcp.ToolsList, "") + "]", initialized}[i]
+			body := []string{request("1", mcp.Tools.List(), ""), request("2", mcp.Ping, ""), "[" + request("3", mcp.Tools.List(), "") + "]", initialized}[i]
 			wg.Go(func() {
 				<-start
 				for range 5 {
@@ -138,9 +138,9 @@ func TestTheSSEStreamAnswers(t *testing.T) {
 	}
 	s.send(initialized)
 	for i, c := range []struct{ body, want string }{
-		{request("2", mcp.ToolsList, ""), `{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}`},
+		{request("2", mcp.Tools.List(), ""), `{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}`},
 		{request("3", mcp.ToolsCall, `"name":"a"`), `{"jsonrpc":"2.0","id":3,"result":{"content":[{"type":"text","text":"fine"}]}}`},
-		{ask("4", mcp.ToolsList, ""), `{"jsonrpc":"2.0","id":4,"result":{"tools":[]}}`}, // no resultType
+		{ask("4", mcp.Tools.List(), ""), `{"jsonrpc":"2.0","id":4,"result":{"tools":[]}}`}, // no resultType
 	} {
 		if g := s.send(c.body); g.status != http.StatusAccepted || g.body != "" {
 			t.Errorf("%d: %s", i, g)
@@ -211,11 +211,11 @@ func TestPipeRequestsAreBounded(t *testing.T) {
 // TestAClosedPipeTakesNothing: what arrives too late starts nothing that nobody waits for.
 func TestAClosedPipeTakesNothing(t *testing.T) {
 	f := newFront(t)
-	out := newQueue(func([][]byte) error { return nil }, nil)
+	out := newQueue(func([]item) error { return nil }, nil)
 	p := f.l.newPipe(context.Background(), "local", mcp.Scope{}, out, f.edges.of)
 	p.receive([]byte(hello("0", batches)))
 	p.close()
-	for _, body := range []string{request("1", mcp.ToolsList, ""), ask("2", mcp.ToolsList, ""), "[" + request("3", mcp.ToolsList, "") + "]"} {
+	for _, body := range []string{request("1", mcp.Tools.List(), ""), ask("2", mcp.Tools.List(), ""), "[" + request("3", mcp.Tools.List(), "") + "]"} {
 		p.receive([]byte(body))
 	}
 	p.wg.Wait()

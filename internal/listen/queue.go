@@ -18,9 +18,9 @@ const (
 // A queue hands messages to one client in order, from a goroutine that lives while there
 // is something to write. Nobody who queues ever waits for the client.
 type queue struct {
-	write func(messages [][]byte) error // may block; one call at a time
-	gone  func()                        // called once a write failed; may be nil
-	held  *atomic.Int64                 // counts the bytes of replies that wait; may be nil
+	write func([]item) error // may block; one call at a time
+	gone  func()             // called once a write failed; may be nil
+	held  *atomic.Int64      // counts the bytes of replies that wait; may be nil
 
 	mu      sync.Mutex
 	items   []item // guarded by mu
@@ -34,12 +34,13 @@ type queue struct {
 
 type item struct {
 	raw   []byte
+	id    string // of the event that it is on a stream that can be resumed; else empty
 	note  bool
 	token []byte // of progress, once it was looked for
 	known bool
 }
 
-func newQueue(write func([][]byte) error, gone func()) *queue {
+func newQueue(write func([]item) error, gone func()) *queue {
 	return &queue{write: write, gone: gone}
 }
 
@@ -47,6 +48,9 @@ func newQueue(write func([][]byte) error, gone func()) *queue {
 // oldest of its own call, a message that waits already is not queued twice, and the rest is
 // dropped.
 func (q *queue) Notify(raw []byte) { q.add(item{raw: raw, note: true}) }
+
+// Deliver queues a question to the client, which must arrive.
+func (q *queue) Deliver(raw []byte) { q.reply(raw) }
 
 // reply queues a message that must arrive.
 func (q *queue) reply(raw []byte) { q.add(item{raw: raw}) }
@@ -116,11 +120,11 @@ func (it *item) progress() []byte {
 // drain is the writer. It takes all that waits at once.
 func (q *queue) drain() {
 	for {
-		messages, replies := q.take()
-		if messages == nil {
+		items, replies := q.take()
+		if items == nil {
 			return
 		}
-		err := q.write(messages)
+		err := q.write(items)
 		q.hold(-replies)
 		if err == nil {
 			continue
@@ -136,22 +140,22 @@ func (q *queue) drain() {
 
 // take gives what waits, and how many bytes of it are replies. It is nil where there is
 // nothing, or nobody to write to, and the writer then ends.
-func (q *queue) take() (messages [][]byte, replies int) {
+func (q *queue) take() (items []item, replies int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, it := range q.items {
-		messages = append(messages, it.raw)
-		if !it.note {
-			replies += len(it.raw)
+	items = q.items
+	for i := range items {
+		if !items[i].note {
+			replies += len(items[i].raw)
 		}
 	}
 	q.items, q.pending, q.bytes = nil, 0, 0
 	if q.dead {
 		q.hold(-replies)
-		messages = nil
+		items = nil
 	}
-	q.running = messages != nil
-	return messages, replies
+	q.running = items != nil
+	return items, replies
 }
 
 // last takes no more from now on. Where anything was queued or begun says that something
@@ -187,6 +191,13 @@ func (q *queue) closeWithin(most time.Duration) {
 	case <-done:
 	case <-time.After(most):
 	}
+}
+
+// abandon drops what waits and takes no more.
+func (q *queue) abandon() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.dead = true, true
 }
 
 // close takes no more and waits for the writer.

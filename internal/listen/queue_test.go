@@ -19,10 +19,12 @@ type stuck struct {
 
 func newStuck() *stuck {
 	s := &stuck{begun: make(chan struct{}, 1<<16), let: make(chan struct{})}
-	s.queue = newQueue(func(messages [][]byte) error {
+	s.queue = newQueue(func(items []item) error {
 		s.begun <- struct{}{}
 		<-s.let
-		s.took = append(s.took, messages...)
+		for _, it := range items {
+			s.took = append(s.took, it.raw)
+		}
 		return nil
 	}, nil)
 	return s
@@ -144,7 +146,7 @@ func TestQueueAfterItsEnd(t *testing.T) {
 		t.Errorf("%q", s.took)
 	}
 	gone := make(chan struct{})
-	q := newQueue(func([][]byte) error { return errGone }, func() { close(gone) })
+	q := newQueue(func([]item) error { return errGone }, func() { close(gone) })
 	q.Notify([]byte(changedNote))
 	soon(t, "the end of the client", gone)
 	q.reply([]byte(`{}`))

@@ -80,7 +80,7 @@ func TestInitializeTwice(t *testing.T) {
 		t.Error("the second initialize opens no session")
 	}
 	for _, id := range []string{one, two} {
-		if g := f.post(request("1", mcp.ToolsList, ""), era.HeaderSession, id); g.status != http.StatusOK {
+		if g := f.post(request("1", mcp.Tools.List(), ""), era.HeaderSession, id); g.status != http.StatusOK {
 			t.Error(g)
 		}
 	}
@@ -93,7 +93,7 @@ func TestBeforeInitialize(t *testing.T) {
 	p := f.pipe()
 	p.canary()
 	p.send(initialized)
-	for _, method := range []string{mcp.ToolsList, mcp.ToolsCall, "foo"} {
+	for _, method := range []string{mcp.Tools.List(), mcp.ToolsCall, "foo"} {
 		p.send(request("7", method, `"name":"a"`))
 		wantError(t, p.next(), era.InvalidRequest, "7")
 		wantRefusal(t, f.post(request("7", method, `"name":"a"`)), http.StatusBadRequest)
@@ -102,7 +102,7 @@ func TestBeforeInitialize(t *testing.T) {
 	wantRefusal(t, f.post(initialized), http.StatusBadRequest)
 	wantRefusal(t, f.post(`{"jsonrpc":"2.0","method":"initialize"}`), http.StatusBadRequest)
 	p.login(newest)
-	p.send(request("8", mcp.ToolsList, ""))
+	p.send(request("8", mcp.Tools.List(), ""))
 	if e := open(t, p.next()); e.Result == nil {
 		t.Errorf("%+v", e)
 	}
@@ -122,8 +122,8 @@ func TestSessionsOfOthersLookUnknown(t *testing.T) {
 	f := newFront(t, func(s *setup) { s.Tokens = []Token{{"alice", alice[7:]}, {"bob", bob[7:]}} })
 	id := f.login(newest, "Authorization", alice)
 	for _, c := range []struct{ method, body string }{
-		{"POST", request("1", mcp.ToolsList, "")}, {"POST", initialized}, {"POST", `{"jsonrpc":"2.0","id":1,"result":{}}`},
-		{"POST", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`}, {"POST", "[" + request("1", mcp.ToolsList, "") + "]"},
+		{"POST", request("1", mcp.Tools.List(), "")}, {"POST", initialized}, {"POST", `{"jsonrpc":"2.0","id":1,"result":{}}`},
+		{"POST", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`}, {"POST", "[" + request("1", mcp.Tools.List(), "") + "]"},
 		{"GET", ""}, {"DELETE", ""},
 	} {
 		others := f.send(c.method, "/mcp", c.body, era.HeaderSession, id, "Authorization", bob)
@@ -136,7 +136,7 @@ func TestSessionsOfOthersLookUnknown(t *testing.T) {
 		}
 		f.untouched()
 	}
-	if g := f.post(request("1", mcp.ToolsList, ""), era.HeaderSession, id, "Authorization", alice); g.status != http.StatusOK {
+	if g := f.post(request("1", mcp.Tools.List(), ""), era.HeaderSession, id, "Authorization", alice); g.status != http.StatusOK {
 		t.Error(g)
 	}
 	for _, id := range []string{"", "x", id + "x", id[:len(id)-1]} {
@@ -144,9 +144,9 @@ func TestSessionsOfOthersLookUnknown(t *testing.T) {
 		if id == "" {
 			want = http.StatusBadRequest
 		}
-		wantRefusal(t, f.post(request("1", mcp.ToolsList, ""), era.HeaderSession, id, "Authorization", alice), want)
+		wantRefusal(t, f.post(request("1", mcp.Tools.List(), ""), era.HeaderSession, id, "Authorization", alice), want)
 	}
-	wantRefusal(t, f.post(request("1", mcp.ToolsList, ""), era.HeaderSession, id, era.HeaderSession, id, "Authorization", alice), http.StatusBadRequest)
+	wantRefusal(t, f.post(request("1", mcp.Tools.List(), ""), era.HeaderSession, id, era.HeaderSession, id, "Authorization", alice), http.StatusBadRequest)
 }
 
 // TestStreamsOfOthersLookUnknown: a message finds an event stream by its full id only, and
@@ -155,7 +155,7 @@ func TestStreamsOfOthersLookUnknown(t *testing.T) {
 	const alice, bob = "Bearer alice-has-this-token-of-32-bytes", "Bearer bob-has-this-other-token-of-32-b"
 	f := newFront(t, func(s *setup) { s.Tokens = []Token{{"alice", alice[7:]}, {"bob", bob[7:]}} })
 	s := f.sse("Authorization", alice)
-	list := request("1", mcp.ToolsList, "")
+	list := request("1", mcp.Tools.List(), "")
 	for path, want := range map[string]int{
 		"/messages": 400, "/messages?sessionId=": 400, "/messages?sessionid=x": 400, "/messages?sessionId=wrong": 404, s.endpoint + "x": 404,
 		s.endpoint[:len(s.endpoint)-1]: 404,

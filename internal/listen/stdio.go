@@ -21,10 +21,10 @@ const lastAnswers = 5 * time.Second
 func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	out := newQueue(func(messages [][]byte) error {
+	out := newQueue(func(items []item) error {
 		var buf []byte
-		for _, m := range messages {
-			buf = append(rawjson.AppendLine(buf, m), '\n')
+		for _, it := range items {
+			buf = append(rawjson.AppendLine(buf, it.raw), '\n')
 		}
 		_, err := w.Write(buf)
 		return err

@@ -11,6 +11,7 @@ import (
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/rawjson"
+	"mcpgateway/internal/session"
 )
 
 const (
@@ -22,7 +23,8 @@ const (
 
 // A stream is the answer to one HTTP request. It is plain JSON with its own status where
 // the answer comes first; once anything else is to be told, or time has passed, it is an
-// event stream.
+// event stream. Where a session keeps its events, each has an id by which the client can
+// resume the stream over another connection.
 type stream struct {
 	*queue
 	w       http.ResponseWriter
@@ -32,6 +34,13 @@ type stream struct {
 	beatMu sync.Mutex
 	beat   *time.Timer // guarded by beatMu
 	quiet  bool        // guarded by beatMu: no more beats
+
+	kept  *session.Events // nil where events have no ids
+	prime bool            // the stream begins with an event of no data
+	call  bool            // it is the answer to a POST
+	logMu sync.Mutex
+	log   *session.Log // guarded by logMu; nil until the event stream begins
+	over  bool         // guarded by logMu: a log that is not there yet will not be
 }
 
 var errGone = errors.New("client is gone")
@@ -57,7 +66,7 @@ func (s *stream) pulse() {
 	if s.quiet {
 		return
 	}
-	s.Notify(comment)
+	s.begin()
 	s.beat.Reset(keepAlive)
 }
 
@@ -73,15 +82,18 @@ func (s *stream) open() {
 	s.w.WriteHeader(http.StatusOK)
 }
 
-func (s *stream) writeEvents(messages [][]byte) error {
+func (s *stream) writeEvents(items []item) error {
 	s.open()
 	var buf []byte
-	for _, m := range messages {
-		if m[0] != '{' && m[0] != '[' { // no JSON-RPC: a comment, or an event of the transport's own
-			buf = append(buf, m...)
-			continue
+	for _, it := range items {
+		switch {
+		case len(it.raw) == 0:
+			buf = appendPriming(buf, it.id)
+		case it.raw[0] != '{' && it.raw[0] != '[': // no JSON-RPC: a comment, or an event of the transport's own
+			buf = append(buf, it.raw...)
+		default:
+			buf = jsonrpc.AppendEvent(buf, "message", it.id, rawjson.AppendLine(nil, it.raw))
 		}
-		buf = jsonrpc.AppendEvent(buf, "message", "", rawjson.AppendLine(nil, m))
 	}
 	return s.send(buf)
 }
@@ -110,6 +122,11 @@ func (s *stream) finish(a era.Answer) {
 	var last []byte
 	if !a.Dropped {
 		last = a.Body
+	}
+	if log := s.settle(); log != nil {
+		log.End(last) // it comes here as well, or to whoever resumed
+		s.close()
+		return
 	}
 	begun := s.last(last, s.started.Load)
 	s.writer.Wait()

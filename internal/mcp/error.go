@@ -23,6 +23,12 @@ const (
 	TimedOut
 	// Overloaded: a bound on calls in flight is reached; later may work.
 	Overloaded
+	// NotFound: no server has the resource; Data holds its URI.
+	NotFound
+	// HeaderMismatch: headers that go with a message say other than its body.
+	HeaderMismatch
+	// MissingCapability: the call needs what the caller did not declare; Data tells what.
+	MissingCapability
 )
 
 // An Error is a failure of our own making. Message is for the caller and names no
@@ -31,6 +37,7 @@ type Error struct {
 	Code    Code
 	Message string
 	Reason  string // one word for programs, sent as data.reason; may be empty
+	Data    []byte // a raw object whose members go beside the reason; nil for none
 	Err     error
 }
 

@@ -3,7 +3,10 @@
 // protocol revision, no JSON-RPC number and no HTTP status; those stand under era.
 package mcp
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Call is one request or notification on its way through the house.
 type Call struct {
@@ -14,6 +17,10 @@ type Call struct {
 	From   *Caller // never nil
 	Target Target  // set by route, the first frame
 	Back   Back    // never nil
+
+	// Admit is asked once it is known who answers, before anything is sent; nil for a call
+	// that may go anywhere. It is how an edge checks what only the entry's definition says.
+	Admit func(t *Target) error
 }
 
 // Params are the sender's bytes. They may be read until Handle returns and are
@@ -38,6 +45,17 @@ type Caller struct {
 	Session      string // id of its stateful session; empty for stateless callers
 	Scope        Scope  // which part of the house it came to
 	TakesRounds  bool   // it understands a reply that asks for another round
+	LogLevel     string // the least severe log lines that it wants; empty where it did not say
+
+	Inbox Inbox           // for what belongs to none of its calls; nil for stateless callers
+	Ended <-chan struct{} // closed when its session ends; nil for stateless callers
+}
+
+// An Inbox takes what a client is told outside of its calls: that a resource changed, that
+// a question has been dealt with elsewhere. Put never blocks; news that waits already is
+// not kept twice.
+type Inbox interface {
+	Put(method string, params []byte)
 }
 
 // A Scope is what one endpoint shows: every server or one, under names of one style. The
@@ -50,9 +68,9 @@ type Scope struct {
 // A Target is where route sends a call.
 type Target struct {
 	Server     string // empty where the gateway itself answers
-	Kind       string // "tool"
+	Kind       string // for records: "tool", "prompt", "resource", "list" …
 	Canonical  string // <server>.<tool>
-	Origin     string // the entry's name at its server
+	Origin     string // the entry's name, or the resource's URI, at its server
 	Definition []byte // the entry as the server defined it, raw; nil for none
 	Handler    Handler
 }
@@ -70,6 +88,8 @@ type Reply struct {
 	Kind   ReplyKind
 	Result []byte // the result object, the answering side's bytes
 	Seen   string // of a list that the gateway merged: the fingerprint of what it shows
+
+	TTL time.Duration // of such a list: how long it stays fresh; 0 where nobody said
 }
 
 // A Handler answers calls. Everything between a listener and a transport is one.
@@ -90,6 +110,9 @@ type Back interface {
 	// Notify hands one notification to the caller. It keeps order, never blocks on
 	// a slow client and is silent once the call was answered.
 	Notify(ctx context.Context, method string, params []byte) error
-	// Ask puts a question of the server to the caller and waits for its answer.
+	// Ask puts a question of the server to the caller and waits for its answer, until
+	// ctx ends, which withdraws the question. A caller that declared no such capability is
+	// not asked: the error is a *Error of code UnknownMethod, or InvalidParams for a mode of it
+	// that was not declared. What the client itself answers with an error is a *Remote.
 	Ask(ctx context.Context, method string, params []byte) (result []byte, err error)
 }

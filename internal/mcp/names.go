@@ -1,23 +1,44 @@
 package mcp
 
-// Methods that the house routes or answers.
+// Methods that the house routes or answers; those that list stand with their Kind.
 const (
 	Initialize          = "initialize"
 	Ping                = "ping"
 	Discover            = "server/discover"
-	ToolsList           = "tools/list"
 	ToolsCall           = "tools/call"
 	PromptsGet          = "prompts/get"
 	ResourcesRead       = "resources/read"
+	Subscribe           = "resources/subscribe"
+	Unsubscribe         = "resources/unsubscribe"
+	Completion          = "completion/complete"
+	SetLevel            = "logging/setLevel"
 	SubscriptionsListen = "subscriptions/listen"
+	TasksGet            = "tasks/get"
+	TasksUpdate         = "tasks/update"
+	TasksCancel         = "tasks/cancel"
+
+	// Questions of servers to clients.
+	Elicit        = "elicitation/create"
+	CreateMessage = "sampling/createMessage"
+	RootsList     = "roots/list"
 
 	NoteInitialized      = "notifications/initialized"
 	NoteCancelled        = "notifications/cancelled"
 	NoteProgress         = "notifications/progress"
 	NoteMessage          = "notifications/message"
-	NoteToolsListChanged = "notifications/tools/list_changed"
 	NoteAcknowledged     = "notifications/subscriptions/acknowledged"
+	NoteUpdated          = "notifications/resources/updated"
+	NoteElicited         = "notifications/elicitation/complete"
+	NoteRootsListChanged = "notifications/roots/list_changed"
+	NoteTask             = "notifications/tasks"
 )
+
+// MayAsk tells whether a server may put questions to the caller while it works on a
+// request of this method (2026-07-28, patterns, Multi Round-Trip Requests, Supported
+// Requests).
+func MayAsk(method string) bool {
+	return method == ToolsCall || method == PromptsGet || method == ResourcesRead
+}
 
 // Keys of _meta that speak of one hop only (2026-07-28, basic, `_meta`).
 const (
@@ -29,6 +50,9 @@ const (
 	MetaServerInfo    = "io.modelcontextprotocol/serverInfo"
 	MetaProgressToken = "progressToken"
 )
+
+// MetaVia is our own key of _meta: the ids of the gateways that a request has passed.
+const MetaVia = "mcp-gateway/via"
 
 // HopMeta lists the _meta keys that are rewritten at each hop; every other key passes.
 var HopMeta = [...]string{MetaVersion, MetaClientInfo, MetaClientCaps, MetaLogLevel, MetaSubscription, MetaServerInfo, MetaProgressToken}

@@ -81,7 +81,7 @@ func (h *house) serve(ctx context.Context, def config.Server, r io.Reader, w io.
 			continue
 		case m.Method == mcp.Initialize:
 			result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}}}`
-		case m.Method == mcp.ToolsList:
+		case m.Method == mcp.Tools.List():
 			result = `{"tools":[{"name":"t","description":"` + strings.Join(def.Args, " ") + `","inputSchema":{"type":"object"}}]}`
 		case m.Method == mcp.ToolsCall && def.Command == "hold":
 			select {
@@ -110,7 +110,7 @@ func (h *house) running() string {
 
 func (h *house) tools() string {
 	var out []string
-	for _, e := range h.catalog.View().Tools() {
+	for _, e := range h.catalog.View().Entries(mcp.Tools) {
 		out = append(out, e.Target.Canonical)
 	}
 	return strings.Join(out, " ")
@@ -126,7 +126,7 @@ func (h *house) states() string {
 
 // call calls a tool as route does: by the view.
 func (h *house) call(ctx context.Context, name string) error {
-	e := h.catalog.View().Tool(mcp.Scope{}, name)
+	e := h.catalog.View().Find(mcp.Tools, mcp.Scope{}, name)
 	if e == nil {
 		return errors.New("no such tool")
 	}

@@ -13,7 +13,6 @@ import (
 
 	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/config"
-	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/upstream"
 )
 
@@ -76,6 +75,7 @@ type member struct {
 	since   time.Time
 	server  *upstream.Server // nil for a disabled one
 	part    *catalog.Part    // guarded by Registry.mu
+	rank    int              // guarded by Registry.mu
 	cancel  context.CancelFunc
 	done    chan struct{}
 	leaving bool // guarded by Registry.mu: being drained, not wanted any more
@@ -298,132 +298,22 @@ func (r *Registry) publish(m *member, p *catalog.Part) {
 	}
 }
 
-// merge writes the catalog. It is called with mu held, so that no older view comes later.
+// merge writes the catalog. It is called with mu held, so that no older view comes later. A
+// server's rank does not change when another one goes, so that whoever pages through a list
+// goes on where he was.
 func (r *Registry) merge() {
 	parts := make([]*catalog.Part, 0, len(r.members))
+	rank := 0
 	for _, m := range r.members {
+		m.rank = max(m.rank, rank+1)
+		rank = m.rank
 		if m.part != nil {
-			parts = append(parts, m.part)
+			part := *m.part
+			part.Rank = rank
+			parts = append(parts, &part)
 		}
 	}
 	r.p.Catalog.Swap(catalog.Merge(parts, r.p.Bounds))
-}
-
-// List is the state of every server, in the order of lists.
-func (r *Registry) List() []Server {
-	r.mu.Lock()
-	members := append([]*member(nil), r.members...)
-	r.mu.Unlock()
-	out := make([]Server, len(members))
-	for i, m := range members {
-		out[i] = Server{Def: m.def, Source: m.source}
-		if m.server == nil {
-			out[i].Status = upstream.Status{Name: m.def.Name, Transport: m.def.Transport, State: "disabled", Since: m.since, Reason: "the config says \"enabled\": false"}
-			continue
-		}
-		out[i].Status = m.server.Status()
-	}
-	return out
-}
-
-// Tried tells whether every enabled server was tried once.
-func (r *Registry) Tried() bool {
-	r.mu.Lock()
-	started := r.started
-	r.mu.Unlock()
-	return started && len(r.Untried()) == 0
-}
-
-// Untried names the enabled servers that were not tried yet.
-func (r *Registry) Untried() []string {
-	names := []string{}
-	for _, m := range r.snapshot() {
-		select {
-		case <-m.server.Tried():
-		default:
-			names = append(names, m.def.Name)
-		}
-	}
-	return names
-}
-
-// WaitTried waits until each of the named servers was tried once, or ctx ends.
-func (r *Registry) WaitTried(ctx context.Context, names ...string) {
-	for _, m := range r.snapshot(names...) {
-		select {
-		case <-m.server.Tried():
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// WaitListed waits until the server was tried once, or every one where none is named, but
-// only so long after the start: lists never wait for a slow server twice.
-func (r *Registry) WaitListed(ctx context.Context, server string) {
-	r.mu.Lock()
-	left := time.Until(r.since.Add(r.p.ListWait))
-	r.mu.Unlock()
-	if left <= 0 {
-		return
-	}
-	ctx, stop := context.WithTimeout(ctx, left)
-	defer stop()
-	if server == "" {
-		r.WaitTried(ctx)
-	} else {
-		r.WaitTried(ctx, server)
-	}
-}
-
-// Has tells whether a server of this name is wanted and enabled.
-func (r *Registry) Has(name string) bool { return r.find(name) != nil }
-
-// ServerInfo is what a server said about itself; nil before it did.
-func (r *Registry) ServerInfo(name string) []byte {
-	if m := r.find(name); m != nil {
-		return m.server.Status().Info.ServerInfo
-	}
-	return nil
-}
-
-func (r *Registry) find(name string) *member {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range r.members {
-		if m.def.Name == name && m.server != nil {
-			return m
-		}
-	}
-	return nil
-}
-
-// Missing gives a server that is not ready and whose tool this name would be.
-func (r *Registry) Missing(s mcp.Scope, tool string) (server, state string) {
-	for _, m := range r.snapshot() {
-		if s.Server == "" && !owns(m.def, tool) || s.Server != "" && s.Server != m.def.Name {
-			continue
-		}
-		if st := m.server.Status().State; st != upstream.Ready {
-			return m.def.Name, string(st)
-		}
-	}
-	return "", ""
-}
-
-// owns tells whether a tool's name begins as those of a server do.
-func owns(def config.Server, tool string) bool {
-	return slices.ContainsFunc(prefixes(def), func(prefix string) bool {
-		rest, ok := strings.CutPrefix(tool, prefix)
-		return ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "__"))
-	})
-}
-
-// Asked tells every server that a client listed.
-func (r *Registry) Asked() {
-	for _, m := range r.snapshot() {
-		m.server.Asked()
-	}
 }
 
 // snapshot gives the members that have a server: the named ones, or all.

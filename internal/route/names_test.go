@@ -21,7 +21,7 @@ func house(lines ...string) *catalog.View {
 		for name := range strings.SplitSeq(names, ", ") {
 			tools = append(tools, append(rawjson.AppendText([]byte(`{"name":`), name), `,"inputSchema":{"type":"object"}}`...))
 		}
-		parts = append(parts, catalog.Prepare(server, "Instructions of "+server+".", tools, named("h"), bounds))
+		parts = append(parts, catalog.Prepare(server, "Instructions of "+server+".", catalog.Lists{mcp.Tools: {Entries: tools}, mcp.Prompts: {Entries: tools}}, named("h"), bounds))
 	}
 	return catalog.Merge(parts, bounds)
 }
@@ -37,8 +37,14 @@ var (
 	onlyA = mcp.Scope{Server: "a"}
 )
 
-// TestNamesByScope: what each endpoint takes for a name, and what it says of others.
+// TestNamesByScope: what each endpoint takes for a name, and what it says of others; of
+// prompts as of tools.
 func TestNamesByScope(t *testing.T) {
+	t.Run("tools", func(t *testing.T) { testNamesByScope(t, mcp.ToolsCall, "tool") })
+	t.Run("prompts", func(t *testing.T) { testNamesByScope(t, mcp.PromptsGet, "prompt") })
+}
+
+func testNamesByScope(t *testing.T, method, word string) {
 	c := catalog.New()
 	c.Swap(house("a: read, write, x y", "b: read, b.read, list"))
 	for _, tt := range []struct {
@@ -69,19 +75,22 @@ func TestNamesByScope(t *testing.T) {
 		{onlyA, "b.read", `unknown tool: "b.read"; did you mean read?`},
 		{mcp.Scope{Server: "nobody"}, "read", `unknown tool: "read"`},
 	} {
-		reply, err := New(c, &waiting{}, Dispatch).Handle(t.Context(), from(tt.scope, tt.name))
+		asked := from(tt.scope, tt.name)
+		asked.Method = method
+		reply, err := New(c, &waiting{}, Dispatch, 0).Handle(t.Context(), asked)
 		if err != nil {
 			code, reason := codeOf(err)
-			wantReason := "unknown_tool"
+			wantReason := "unknown_" + word
 			if strings.HasPrefix(err.Error(), "several") {
-				wantReason = "ambiguous_tool"
+				wantReason = "ambiguous_" + word
 			}
-			if err.Error() != tt.want || code != mcp.InvalidParams || reason != wantReason {
+			tt.want = strings.Replace(tt.want, "tool", word, 1)
+			if asked.Target.Kind != "" || err.Error() != tt.want || code != mcp.InvalidParams || reason != wantReason {
 				t.Errorf("%+v, %q: %v (%s), not %s", tt.scope, tt.name, err, reason, tt.want)
 			}
 			continue
 		}
-		if got := strings.Fields(string(reply.Result)); got[1] != strings.Fields(tt.want)[0] {
+		if got := strings.Fields(string(reply.Result)); got[1] != strings.Fields(tt.want)[0] || asked.Target.Kind != word {
 			t.Errorf("%+v, %q finds %s, not %s", tt.scope, tt.name, reply.Result, tt.want)
 		}
 	}
@@ -95,7 +104,7 @@ func TestErrorsAboutNamesAreBounded(t *testing.T) {
 	}
 	c := catalog.New()
 	c.Swap(house(lines...))
-	_, err := New(c, &waiting{}, Dispatch).Handle(t.Context(), call("read"))
+	_, err := New(c, &waiting{}, Dispatch, 0).Handle(t.Context(), call("read"))
 	if err == nil || !strings.HasSuffix(err.Error(), "server-8.read, server-9.read") || strings.Count(err.Error(), "server-") != 10 {
 		t.Errorf("%v", err)
 	}
@@ -107,7 +116,7 @@ func TestComparingIsRateBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := catalog.New()
 		c.Swap(house("a: read, write", "b: read"))
-		r := New(c, &waiting{}, Dispatch)
+		r := New(c, &waiting{}, Dispatch, 0)
 		told := func(name string) bool {
 			_, err := r.Handle(t.Context(), call(name))
 			return strings.Contains(err.Error(), "a.read")
@@ -133,11 +142,11 @@ func TestComparingIsRateBound(t *testing.T) {
 // TestFeedIsOfTheScope: a change is one only where it shows.
 func TestFeedIsOfTheScope(t *testing.T) {
 	c := catalog.New()
-	r := New(c, &waiting{}, Dispatch)
+	r := New(c, &waiting{}, Dispatch, 0)
 	scopes := []mcp.Scope{{}, safe, onlyA, {Server: "b"}}
-	prints := func() (out []string) {
+	prints := func() (out []mcp.Seen) {
 		for _, s := range scopes {
-			f, _ := r.Tools(&mcp.Caller{Scope: s})
+			f, _ := r.Seen(&mcp.Caller{Scope: s})
 			out = append(out, f)
 		}
 		return out
@@ -162,15 +171,15 @@ func TestFeedIsOfTheScope(t *testing.T) {
 func TestInstructionsOfScopes(t *testing.T) {
 	c := catalog.New()
 	c.Swap(house("a: read", "b: read"))
-	r := New(c, &waiting{}, Dispatch)
+	r := New(c, &waiting{}, Dispatch, 0)
 	for _, tt := range []struct {
 		scope      mcp.Scope
 		has, hasnt string
 	}{
-		{mcp.Scope{}, "<server>.<tool>", "__"},
+		{mcp.Scope{}, "<server>.<name>", "__"},
 		{mcp.Scope{}, "# b\nInstructions of b.", "__"},
-		{safe, "<server>__<tool>", "<server>.<tool>"},
-		{safe, "# a\nInstructions of a.", "<server>.<tool>"},
+		{safe, "<server>__<name>", "<server>.<name>"},
+		{safe, "# a\nInstructions of a.", "<server>.<name>"},
 	} {
 		if got := r.Instructions(tt.scope); !strings.Contains(got, tt.has) || strings.Contains(got, tt.hasnt) {
 			t.Errorf("%+v: %q", tt.scope, got)
@@ -187,7 +196,7 @@ func TestInstructionsOfScopes(t *testing.T) {
 // TestAServersEndpointWaitsForItAlone, and says what state it is in.
 func TestAServersEndpointWaitsForItAlone(t *testing.T) {
 	c, w := catalog.New(), &waiting{}
-	r := New(c, w, Dispatch)
+	r := New(c, w, Dispatch, 0)
 	only := call("x")
 	only.From.Scope.Server = "down"
 	w.meanwhile = func() {

@@ -1,6 +1,7 @@
 // Package route is the first frame of every call: it loads the catalog's view once and
-// settles who answers. It looks names up in one table and never splits them; it speaks to
-// no server.
+// settles who answers. It looks names up in tables and never splits them, and finds who has a
+// URI. What clients and servers call the same thing is translated here, on the way in and on
+// the way back. It speaks to no server.
 package route
 
 import (
@@ -9,7 +10,6 @@ import (
 
 	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/mcp"
-	"mcpgateway/internal/rawjson"
 
 	"golang.org/x/time/rate"
 )
@@ -21,16 +21,38 @@ type Listed interface {
 	WaitListed(ctx context.Context, server string)
 	// Asked tells that a client listed, so that stale lists are fetched again.
 	Asked()
-	// Missing gives a server that is not ready and whose tool this name would be, and its
-	// state; empty for none. At a server's own endpoint every name is one of that server's.
-	Missing(s mcp.Scope, tool string) (server, state string)
+	// Missing gives a server that is not ready and whose tool or prompt this name would be,
+	// and its state; empty for none. At a server's own endpoint every name is one of that
+	// server's.
+	Missing(s mcp.Scope, name string) (server, state string)
+}
+
+// Reach is how servers are reached past their lists.
+type Reach interface {
+	// Handler answers calls to a server, whatever they name; nil where there is no such server.
+	Handler(server string) mcp.Handler
+	// WatchResource has told called when a resource of a server changes, until stop is called.
+	// told must not block. It fails where the server does not tell, or cannot be reached.
+	WatchResource(ctx context.Context, server, uri string, told func()) (stop func(), err error)
+	// Notify passes a client's notification on to a server, or to each where none is named,
+	// as far as that server has a use for it. It does not block.
+	Notify(server string, from *mcp.Caller, method string, params []byte)
+}
+
+// House is what a Router asks of the servers.
+type House interface {
+	Listed
+	Reach
 }
 
 // Router routes calls to next.
 type Router struct {
 	catalog  *catalog.Catalog
-	listed   Listed
+	house    House
 	next     mcp.Handler
+	page     int
+	seal     *sealer
+	given    *given
 	compares *rate.Limiter
 }
 
@@ -40,71 +62,70 @@ const (
 	maxSame     = 10
 )
 
-// New makes the first frame. next must call the target's handler in the end.
-func New(c *catalog.Catalog, l Listed, next mcp.Handler) *Router {
-	return &Router{catalog: c, listed: l, next: next, compares: rate.NewLimiter(maxCompares, maxCompares)}
+// New makes the first frame. next must call the target's handler in the end. pageSize is how
+// many entries a list gives at a time; 0: all of them.
+func New(c *catalog.Catalog, h House, next mcp.Handler, pageSize int) *Router {
+	return &Router{catalog: c, house: h, next: next, page: pageSize, seal: newSealer(), given: newGiven(), compares: rate.NewLimiter(maxCompares, maxCompares)}
 }
 
 // Handle sets the call's target and passes it on.
 func (r *Router) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+	if kind, ok := mcp.Listed(c.Method); ok {
+		return r.list(ctx, c, kind)
+	}
 	switch c.Method {
-	case mcp.ToolsList:
-		return r.list(ctx, c)
 	case mcp.ToolsCall:
-		return r.call(ctx, c)
+		return r.named(ctx, c, mcp.Tools)
+	case mcp.PromptsGet:
+		return r.named(ctx, c, mcp.Prompts)
+	case mcp.ResourcesRead:
+		return r.read(ctx, c)
+	case mcp.Completion:
+		return r.complete(ctx, c)
+	case mcp.TasksGet, mcp.TasksUpdate, mcp.TasksCancel:
+		return r.task(ctx, c)
 	}
-	return nil, mcp.Errorf(mcp.UnknownMethod, "method", "method %q is not known", c.Method)
+	return r.other(ctx, c)
 }
 
-func (r *Router) list(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
-	if cursor := rawjson.Get(c.Params.Raw, "cursor"); cursor != nil && string(cursor) != "null" {
-		// Lists have one page, so no cursor is ours.
-		return nil, mcp.Errorf(mcp.InvalidParams, "cursor", "the cursor is not one of this list")
+// other passes a method that we do not know to the one server of the caller's endpoint. What
+// speaks of one hop only never passes.
+func (r *Router) other(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+	unknown := mcp.Errorf(mcp.UnknownMethod, "method", "method %.256q is not known", c.Method)
+	switch c.Method {
+	case mcp.Initialize, mcp.Ping, mcp.Discover, mcp.SetLevel, mcp.Subscribe, mcp.Unsubscribe, mcp.SubscriptionsListen:
+		return nil, unknown
 	}
-	r.listed.WaitListed(ctx, c.From.Scope.Server)
-	r.listed.Asked()
-	view := r.catalog.View()
-	c.Target = mcp.Target{Kind: "list", Handler: mcp.HandlerFunc(func(context.Context, *mcp.Call) (*mcp.Reply, error) {
-		return &mcp.Reply{Result: view.ToolList(c.From.Scope), Seen: view.Fingerprint(c.From.Scope)}, nil
-	})}
-	return r.next.Handle(ctx, c)
+	server := c.From.Scope.Server
+	if server == "" || strings.HasPrefix(c.Method, "tasks/") {
+		return nil, unknown
+	}
+	handler := r.house.Handler(server)
+	if handler == nil {
+		return nil, unknown
+	}
+	c.Target = mcp.Target{Server: server, Kind: "other", Canonical: server, Origin: c.Name, Handler: handler}
+	return r.pass(ctx, c, r.catalog.View())
 }
 
-func (r *Router) call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
-	if c.Name == "" {
-		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"name" must name a tool`)
+// pass sends a call on whose target is set, and puts its result into the caller's words.
+func (r *Router) pass(ctx context.Context, c *mcp.Call, view *catalog.View) (*mcp.Reply, error) {
+	if c.Admit != nil {
+		if err := c.Admit(&c.Target); err != nil {
+			return nil, err
+		}
 	}
-	view := r.catalog.View()
-	e := view.Tool(c.From.Scope, c.Name)
-	if e == nil { // its server may not have listed yet
-		r.listed.WaitListed(ctx, c.From.Scope.Server)
-		view = r.catalog.View()
-		e = view.Tool(c.From.Scope, c.Name)
+	reply, err := r.next.Handle(ctx, c)
+	if err != nil || reply.Kind != mcp.Complete {
+		return reply, err
 	}
-	if e == nil {
-		return nil, r.unknown(view, c)
+	result := r.shownTask(c, r.shownLinks(view, c, reply.Result))
+	if same(result, reply.Result) {
+		return reply, nil
 	}
-	c.Target = e.Target
-	return r.next.Handle(ctx, c)
-}
-
-// unknown tells a caller what it may have meant. Names are compared for so many callers a
-// second only; the others are told less.
-func (r *Router) unknown(view *catalog.View, c *mcp.Call) error {
-	if server, state := r.listed.Missing(c.From.Scope, c.Name); server != "" {
-		return mcp.Errorf(mcp.InvalidParams, "server_down", "unknown tool: %.256q; server %q is %s, so its tools are not known now; GET /servers or the gateway's own messages say why", c.Name, server, state)
-	}
-	if !r.compares.Allow() {
-		return mcp.Errorf(mcp.InvalidParams, "unknown_tool", "unknown tool: %.256q", c.Name)
-	}
-	same, near := view.Meant(c.From.Scope, c.Name)
-	switch {
-	case same != nil:
-		return mcp.Errorf(mcp.InvalidParams, "ambiguous_tool", "several servers have a tool %.256q; say which: %s", c.Name, strings.Join(same[:min(len(same), maxSame)], ", "))
-	case near != nil:
-		return mcp.Errorf(mcp.InvalidParams, "unknown_tool", "unknown tool: %.256q; did you mean %s?", c.Name, strings.Join(near, " or "))
-	}
-	return mcp.Errorf(mcp.InvalidParams, "unknown_tool", "unknown tool: %.256q", c.Name)
+	out := *reply
+	out.Result = result
+	return &out, nil
 }
 
 // Dispatch is the last frame: it calls the target.
@@ -112,11 +133,22 @@ var Dispatch mcp.Handler = mcp.HandlerFunc(func(ctx context.Context, c *mcp.Call
 	return c.Target.Handler.Handle(ctx, c)
 })
 
-// Tools is the fingerprint of what a caller sees, and a channel that is closed at the next
-// change of anything.
-func (r *Router) Tools(c *mcp.Caller) (fingerprint string, changed <-chan struct{}) {
+// Seen is what a caller sees of each kind, and a channel that is closed at the next change of
+// anything.
+func (r *Router) Seen(c *mcp.Caller) (seen mcp.Seen, changed <-chan struct{}) {
 	view, changed := r.catalog.Watch()
-	return view.Fingerprint(c.Scope), changed
+	for kind := range mcp.Kinds {
+		seen[kind] = view.Fingerprint(kind, c.Scope)
+	}
+	return seen, changed
+}
+
+// Notify passes a notification of the caller on to whom it concerns: news of its roots to
+// every server that it can see, one that we do not know to the one server of its endpoint.
+func (r *Router) Notify(c *mcp.Caller, method string, params []byte) {
+	if c.Scope.Server != "" || method == mcp.NoteRootsListChanged {
+		r.house.Notify(c.Scope.Server, c, method, params)
+	}
 }
 
 // Instructions tell a client how names are made, and what the servers say about
@@ -126,9 +158,9 @@ func (r *Router) Instructions(s mcp.Scope) string {
 	switch {
 	case s.Server != "":
 	case s.Safe:
-		b.WriteString("Tools are named <server>__<tool>: the part before the first __ names the server that a tool belongs to. Long or unusual names are cut and end in a hash.")
+		b.WriteString("Tools and prompts are named <server>__<name>: the part before the first __ names the server that one belongs to. Long or unusual names are cut and end in a hash.")
 	default:
-		b.WriteString("Tools are named <server>.<tool>: the part before the first dot names the server that a tool belongs to.")
+		b.WriteString("Tools and prompts are named <server>.<name>: the part before the first dot names the server that one belongs to.")
 	}
 	for _, i := range r.catalog.View().Instructions() {
 		if s.Server == i.Server {

@@ -18,11 +18,15 @@ func view(handler mcp.Handler, names ...string) *catalog.View {
 	for _, n := range names {
 		tools = append(tools, append(rawjson.AppendText([]byte(`{"name":`), n), `,"inputSchema":{"type":"object"}}`...))
 	}
-	return catalog.Merge([]*catalog.Part{catalog.Prepare("s", "Use with care.", tools, handler, bounds)}, bounds)
+	return catalog.Merge([]*catalog.Part{catalog.Prepare("s", "Use with care.", catalog.Lists{mcp.Tools: {Entries: tools}}, handler, bounds)}, bounds)
 }
 
-// A waiting is a Listed that does something while it waits.
+// A waiting is a House that does something while it waits.
 type waiting struct {
+	handlers map[string]mcp.Handler
+	watch    func(server, uri string, told func()) (stop func(), err error)
+	notes    []string
+
 	waited, asked int
 	server        string // waited for last
 	meanwhile     func()
@@ -37,6 +41,16 @@ func (w *waiting) WaitListed(_ context.Context, server string) {
 }
 
 func (w *waiting) Asked() { w.asked++ }
+
+func (w *waiting) Handler(server string) mcp.Handler { return w.handlers[server] }
+
+func (w *waiting) WatchResource(_ context.Context, server, uri string, told func()) (func(), error) {
+	return w.watch(server, uri, told)
+}
+
+func (w *waiting) Notify(server string, _ *mcp.Caller, method string, params []byte) {
+	w.notes = append(w.notes, server+" "+method+" "+string(params))
+}
 
 func (w *waiting) Missing(s mcp.Scope, tool string) (server, state string) {
 	if s.Server == "down" || strings.HasPrefix(tool, "down.") {
@@ -66,7 +80,7 @@ func codeOf(err error) (mcp.Code, string) {
 func TestCallsGoToTheirServer(t *testing.T) {
 	c, w := catalog.New(), &waiting{}
 	c.Swap(view(named("h"), "t", "a.b"))
-	r := New(c, w, Dispatch)
+	r := New(c, w, Dispatch, 0)
 	for name, want := range map[string]string{"s.t": "h s.t t", "s.a.b": "h s.a.b a.b", "s__t": "h s.t t", "t": "h s.t t", "a.b": "h s.a.b a.b"} {
 		reply, err := r.Handle(t.Context(), call(name))
 		if err != nil || string(reply.Result) != want {
@@ -89,9 +103,11 @@ func TestCallsGoToTheirServer(t *testing.T) {
 	if err == nil || len(err.Error()) > 1000 {
 		t.Errorf("an error of %d bytes", len(err.Error()))
 	}
-	other := &mcp.Call{Method: "resources/list", From: &mcp.Caller{}}
-	if code, _ := codeOf(second(r.Handle(t.Context(), other))); code != mcp.UnknownMethod {
-		t.Error("another method")
+	for _, method := range []string{"x/y", "", mcp.Ping, mcp.Subscribe, mcp.SetLevel, "tasks/list"} {
+		other := &mcp.Call{Method: method, From: &mcp.Caller{}}
+		if code, _ := codeOf(second(r.Handle(t.Context(), other))); code != mcp.UnknownMethod {
+			t.Errorf("%q is routed", method)
+		}
 	}
 }
 
@@ -101,7 +117,7 @@ func second(_ *mcp.Reply, err error) error { return err }
 func TestUnknownNameWaitsForItsServer(t *testing.T) {
 	c := catalog.New()
 	w := &waiting{meanwhile: func() { c.Swap(view(named("h"), "late")) }}
-	if _, err := New(c, w, Dispatch).Handle(t.Context(), call("s.late")); err != nil || w.waited != 1 {
+	if _, err := New(c, w, Dispatch, 0).Handle(t.Context(), call("s.late")); err != nil || w.waited != 1 {
 		t.Errorf("%v, waited %d times", err, w.waited)
 	}
 }
@@ -115,18 +131,18 @@ func TestListIsOneView(t *testing.T) {
 	r := New(c, w, mcp.HandlerFunc(func(ctx context.Context, call *mcp.Call) (*mcp.Reply, error) {
 		c.Swap(view(named("h"), "other"))
 		return Dispatch.Handle(ctx, call)
-	}))
-	reply, err := r.Handle(t.Context(), &mcp.Call{Method: mcp.ToolsList, From: &mcp.Caller{}, Params: mcp.Params{Raw: []byte(`{}`)}})
-	if err != nil || string(reply.Result) != string(first.ToolList(mcp.Scope{})) || w.waited != 1 || w.asked != 1 {
+	}), 0)
+	reply, err := r.Handle(t.Context(), &mcp.Call{Method: mcp.Tools.List(), From: &mcp.Caller{}, Params: mcp.Params{Raw: []byte(`{}`)}})
+	if err != nil || string(reply.Result) != string(first.List(mcp.Tools, mcp.Scope{})) || w.waited != 1 || w.asked != 1 {
 		t.Errorf("%v, %v, %+v", reply, err, w)
 	}
 }
 
 // TestForeignCursors: lists have one page, so none is ours.
 func TestForeignCursors(t *testing.T) {
-	r := New(catalog.New(), &waiting{}, Dispatch)
+	r := New(catalog.New(), &waiting{}, Dispatch, 0)
 	for _, params := range []string{`{"cursor":"x"}`, `{"cursor":""}`, `{"cursor":5}`} {
-		_, err := r.Handle(t.Context(), &mcp.Call{Method: mcp.ToolsList, From: &mcp.Caller{}, Params: mcp.Params{Raw: []byte(params)}})
+		_, err := r.Handle(t.Context(), &mcp.Call{Method: mcp.Tools.List(), From: &mcp.Caller{}, Params: mcp.Params{Raw: []byte(params)}})
 		if code, reason := codeOf(err); code != mcp.InvalidParams || reason != "cursor" {
 			t.Errorf("%s: %v", params, err)
 		}
@@ -135,20 +151,20 @@ func TestForeignCursors(t *testing.T) {
 
 func TestFeed(t *testing.T) {
 	c := catalog.New()
-	r := New(c, &waiting{}, Dispatch)
-	was, changed := r.Tools(&mcp.Caller{})
+	r := New(c, &waiting{}, Dispatch, 0)
+	was, changed := r.Seen(&mcp.Caller{})
 	c.Swap(view(nil, "t"))
 	<-changed
-	now, changed := r.Tools(&mcp.Caller{})
+	now, changed := r.Seen(&mcp.Caller{})
 	if now == was {
 		t.Error("another list has the same fingerprint")
 	}
 	c.Swap(view(nil, "t"))
 	<-changed
-	if same, _ := r.Tools(&mcp.Caller{}); same != now {
+	if same, _ := r.Seen(&mcp.Caller{}); same != now {
 		t.Error("the same list has another fingerprint")
 	}
-	if got := r.Instructions(mcp.Scope{}); !strings.Contains(got, "<server>.<tool>") || !strings.Contains(got, "# s\nUse with care.") {
+	if got := r.Instructions(mcp.Scope{}); !strings.Contains(got, "<server>.<name>") || !strings.Contains(got, "# s\nUse with care.") {
 		t.Errorf("instructions %q", got)
 	}
 }

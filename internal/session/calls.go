@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -15,7 +16,7 @@ type Calls struct {
 // An Open call is one in flight. Its context ends when the call is cancelled.
 type Open struct {
 	Context context.Context
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	calls   *Calls
 	id      string
 }
@@ -32,7 +33,7 @@ func (c *Calls) Begin(ctx context.Context, id []byte) *Open {
 		return nil
 	}
 	o := &Open{calls: c, id: string(id)}
-	o.Context, o.cancel = context.WithCancel(ctx)
+	o.Context, o.cancel = context.WithCancelCause(ctx)
 	c.open[o.id] = o
 	return o
 }
@@ -45,18 +46,21 @@ func (o *Open) Finish() bool {
 		delete(o.calls.open, o.id)
 	}
 	o.calls.mu.Unlock()
-	o.cancel()
+	o.cancel(nil)
 	return wanted
 }
 
-// Cancel ends the call with this id, if it is in flight.
+// ErrByClient is the cause of the end of a call that its client cancelled by its id.
+var ErrByClient = errors.New("the client cancelled the call")
+
+// Cancel ends the call with this id, if it is in flight, for its client.
 func (c *Calls) Cancel(id []byte) {
 	c.mu.Lock()
 	o := c.open[string(id)]
 	delete(c.open, string(id))
 	c.mu.Unlock()
 	if o != nil {
-		o.cancel()
+		o.cancel(ErrByClient)
 	}
 }
 
@@ -67,6 +71,6 @@ func (c *Calls) CancelAll() {
 	c.open = map[string]*Open{}
 	c.mu.Unlock()
 	for _, o := range open {
-		o.cancel()
+		o.cancel(nil)
 	}
 }

@@ -15,40 +15,57 @@ import (
 type Session struct {
 	ID        string
 	Principal string
-	Scope     mcp.Scope // of the endpoint that it was opened on; set before Open
+	Scope     mcp.Scope // of the endpoint that it was opened on
 	Calls     *Calls
+	Questions Questions
+	Watches   Watches
+	Events    *Events // nil for a pipe, which has nothing to resume
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	ready  chan struct{}
+	woken  chan struct{} // holds one
+	inbox  inbox
 
 	mu       sync.Mutex
 	revision string      // guarded by mu; empty before initialize
 	caller   *mcp.Caller // guarded by mu; set by Open
 	isReady  bool        // guarded by mu
-	seen     string      // guarded by mu: fingerprint of the tools the client was last told of
+	seen     mcp.Seen    // guarded by mu: what the client was last told of
 	busy     int         // guarded by mu: open streams and calls
 	used     time.Time   // guarded by mu: when busy last fell to 0
+
+	told map[string]time.Time // guarded by mu: when the client was last told that a list changed, by notification
 }
 
 // New makes a session that belongs to a pipe; it lives until End or the end of ctx.
-func New(ctx context.Context, principal string) *Session {
-	s := &Session{ID: rand.Text(), Principal: principal, ready: make(chan struct{}), used: time.Now()}
+func New(ctx context.Context, principal string, to mcp.Scope) *Session {
+	s := &Session{ID: rand.Text(), Principal: principal, Scope: to, ready: make(chan struct{}), woken: make(chan struct{}, 1), used: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.Calls = NewCalls()
 	return s
 }
 
 // Open records what initialize settled. It may be called once; later calls return false.
-func (s *Session) Open(revision string, capabilities []byte, seen string) bool {
+func (s *Session) Open(revision string, capabilities []byte, seen mcp.Seen) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.revision != "" {
 		return false
 	}
 	s.revision, s.seen = revision, seen
-	s.caller = &mcp.Caller{Principal: s.Principal, Capabilities: append([]byte(nil), capabilities...), Session: s.ID, Scope: s.Scope}
+	s.caller = &mcp.Caller{Principal: s.Principal, Capabilities: append([]byte(nil), capabilities...), Session: s.ID, Scope: s.Scope,
+		Inbox: s, Ended: s.ctx.Done()}
 	return true
+}
+
+// SetLevel says from now on which log lines the client wants. Calls in flight keep theirs.
+func (s *Session) SetLevel(level string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := *s.caller
+	c.LogLevel = level
+	s.caller = &c
 }
 
 // Revision is the negotiated one, empty before initialize.
@@ -78,14 +95,50 @@ func (s *Session) SetReady() {
 // Ready is closed once the handshake is over.
 func (s *Session) Ready() <-chan struct{} { return s.ready }
 
-// Tell records that the client is told of this view, and whether that is news to it. Of
-// several streams of one session only one wins each news.
-func (s *Session) Tell(fingerprint string) bool {
+// Tell records that the client has been shown this view of a kind, and whether that is news
+// to it.
+func (s *Session) Tell(kind mcp.Kind, fingerprint string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	news := s.seen != fingerprint
-	s.seen = fingerprint
+	news := s.seen[kind] != fingerprint
+	s.seen[kind] = fingerprint
 	return news
+}
+
+// quiet is the time between two notifications that the same list changed.
+const quiet = time.Second
+
+// Changed records that the client is told of what it now sees, and gives the notifications
+// that tell it. Where one is not due yet, since the client was just told, again is after what
+// time to ask once more. Of several streams of one session only one wins each news.
+func (s *Session) Changed(now mcp.Seen) (methods []string, again time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range mcp.Kinds {
+		if now[k] == s.seen[k] {
+			continue
+		}
+		name := k.Changed()
+		if at, told := s.told[name]; told {
+			if wait := time.Until(at.Add(quiet)); wait > 0 {
+				if again == 0 || wait < again {
+					again = wait
+				}
+				continue
+			}
+		}
+		if s.told == nil {
+			s.told = map[string]time.Time{}
+		}
+		s.told[name] = time.Now()
+		methods = append(methods, name)
+		for other := range mcp.Kinds { // one notification speaks of each kind that shares it
+			if other.Changed() == name {
+				s.seen[other] = now[other]
+			}
+		}
+	}
+	return methods, again
 }
 
 // Context ends with the session.
@@ -95,6 +148,9 @@ func (s *Session) Context() context.Context { return s.ctx }
 func (s *Session) End() {
 	s.Calls.CancelAll() // before the context ends, which would have each call answered with an error
 	s.cancel()
+	s.Questions.end()
+	s.Watches.end()
+	s.Events.end()
 }
 
 // Use keeps the session from being idle until the returned function is called.

@@ -13,11 +13,14 @@ type Bounds struct {
 	PerPrincipal int
 	All          int
 	Idle         time.Duration // a session without stream or call ends after it
+	Events       int           // bytes of one session's events that are kept; 0 is the default
+	AllEvents    int           // of all sessions'; 0 is the default
 }
 
 // Store keeps the sessions of HTTP clients. A session is found only by whoever opened it.
 type Store struct {
 	bounds Bounds
+	events *eventPool
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -28,7 +31,7 @@ type Store struct {
 
 // NewStore makes a store and starts its janitor, which Close waits for.
 func NewStore(b Bounds) *Store {
-	s := &Store{bounds: b, byID: map[string]*Session{}, done: make(chan struct{})}
+	s := &Store{bounds: b, events: newEventPool(b.Events, b.AllEvents), byID: map[string]*Session{}, done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	go s.expire()
 	return s
@@ -49,8 +52,9 @@ func (s *Store) Close() {
 
 // New opens a session. At a bound the one that was idle longest ends for it; nil means
 // that every session is in use.
-func (s *Store) New(principal string) *Session {
-	one := New(s.ctx, principal)
+func (s *Store) New(principal string, to mcp.Scope) *Session {
+	one := New(s.ctx, principal, to)
+	one.Events = s.events.newEvents()
 	s.mu.Lock()
 	mine := 0
 	for _, x := range s.byID {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"mcpgateway/internal/mcp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,7 +29,7 @@ func tick() { time.Sleep(time.Millisecond) }
 // TestIdleSessionsExpire, while those with a stream or call stay.
 func TestIdleSessionsExpire(t *testing.T) {
 	inStore(t, Bounds{PerPrincipal: 10, All: 10, Idle: 30 * time.Minute}, func(t *testing.T, s *Store) {
-		idle, busy, used := s.New("a"), s.New("a"), s.New("a")
+		idle, busy, used := s.New("a", mcp.Scope{}), s.New("a", mcp.Scope{}), s.New("a", mcp.Scope{})
 		done := busy.Use()
 		call := idle.Calls.Begin(idle.Context(), []byte("1"))
 		time.Sleep(29 * time.Minute)
@@ -66,15 +68,15 @@ func TestIdleSessionsExpire(t *testing.T) {
 // TestSeveralUses: a session is idle when the last one ends.
 func TestSeveralUses(t *testing.T) {
 	inStore(t, Bounds{PerPrincipal: 10, All: 1, Idle: time.Hour}, func(t *testing.T, s *Store) {
-		one := s.New("a")
+		one := s.New("a", mcp.Scope{})
 		first, second := one.Use(), one.Use()
 		first()
 		first()
-		if s.New("a") != nil || ended(one) {
+		if s.New("a", mcp.Scope{}) != nil || ended(one) {
 			t.Error("a session in use ended")
 		}
 		second()
-		if s.New("a") == nil || !ended(one) {
+		if s.New("a", mcp.Scope{}) == nil || !ended(one) {
 			t.Error("an idle session keeps its place")
 		}
 	})
@@ -83,24 +85,24 @@ func TestSeveralUses(t *testing.T) {
 // TestTheLongestIdleEnds at the bound of its principal; others' stay.
 func TestTheLongestIdleEnds(t *testing.T) {
 	inStore(t, Bounds{PerPrincipal: 2, All: 10, Idle: time.Hour}, func(t *testing.T, s *Store) {
-		other := s.New("b")
+		other := s.New("b", mcp.Scope{})
 		tick()
-		one := s.New("a")
+		one := s.New("a", mcp.Scope{})
 		tick()
-		two := s.New("a")
+		two := s.New("a", mcp.Scope{})
 		tick()
 		one.Use()()
 		tick()
-		three := s.New("a")
+		three := s.New("a", mcp.Scope{})
 		if !ended(two) || ended(one) || ended(three) || ended(other) || s.Find(two.ID, "a") != nil {
 			t.Error("the wrong session ended")
 		}
 		one.Use()
 		three.Use()
-		if s.New("a") != nil {
+		if s.New("a", mcp.Scope{}) != nil {
 			t.Error("a session in use gave way")
 		}
-		if ended(one) || ended(three) || s.New("b") == nil {
+		if ended(one) || ended(three) || s.New("b", mcp.Scope{}) == nil {
 			t.Error("others pay for it")
 		}
 	})
@@ -112,21 +114,21 @@ func TestTheBoundOfAll(t *testing.T) {
 	inStore(t, Bounds{PerPrincipal: 2, All: 4, Idle: time.Hour}, func(t *testing.T, s *Store) {
 		var others []*Session
 		for range 2 {
-			others = append(others, s.New("b"))
+			others = append(others, s.New("b", mcp.Scope{}))
 			tick()
 		}
-		one := s.New("a")
+		one := s.New("a", mcp.Scope{})
 		tick()
-		two := s.New("a")
+		two := s.New("a", mcp.Scope{})
 		tick()
 		for range 5 { // a is at both bounds
-			s.New("a")
+			s.New("a", mcp.Scope{})
 			tick()
 		}
 		if ended(others[0]) || ended(others[1]) || !ended(one) || !ended(two) {
 			t.Error("a greedy principal took the place of others")
 		}
-		if s.New("c") == nil || !ended(others[0]) || ended(others[1]) {
+		if s.New("c", mcp.Scope{}) == nil || !ended(others[0]) || ended(others[1]) {
 			t.Error("the longest idle one of all does not give way")
 		}
 		if n := len(s.byID); n != 4 {
@@ -140,7 +142,7 @@ func TestLocalHasTheBoundOfAll(t *testing.T) {
 	inStore(t, Bounds{PerPrincipal: 1, All: 3, Idle: time.Hour}, func(t *testing.T, s *Store) {
 		var all []*Session
 		for range 4 {
-			all = append(all, s.New("local"))
+			all = append(all, s.New("local", mcp.Scope{}))
 			tick()
 		}
 		if !ended(all[0]) || ended(all[1]) || ended(all[2]) || ended(all[3]) {
@@ -152,7 +154,7 @@ func TestLocalHasTheBoundOfAll(t *testing.T) {
 // TestFindNeedsTheOwner.
 func TestFindNeedsTheOwner(t *testing.T) {
 	inStore(t, Bounds{PerPrincipal: 10, All: 10, Idle: time.Hour}, func(t *testing.T, s *Store) {
-		one := s.New("a")
+		one := s.New("a", mcp.Scope{})
 		for _, c := range []struct {
 			id, who string
 			want    *Session
@@ -161,7 +163,7 @@ func TestFindNeedsTheOwner(t *testing.T) {
 				t.Errorf("%q of %q gives %v", c.id, c.who, got)
 			}
 		}
-		if len(one.ID) < 26 || s.New("a").ID == one.ID {
+		if len(one.ID) < 26 || s.New("a", mcp.Scope{}).ID == one.ID {
 			t.Errorf("the id %q can be guessed", one.ID)
 		}
 	})
@@ -170,13 +172,13 @@ func TestFindNeedsTheOwner(t *testing.T) {
 // TestCloseEndsEverySession and the janitor.
 func TestCloseEndsEverySession(t *testing.T) {
 	s := NewStore(Bounds{PerPrincipal: 10, All: 10, Idle: time.Hour})
-	one := s.New("a")
+	one := s.New("a", mcp.Scope{})
 	call := one.Calls.Begin(one.Context(), []byte("1"))
 	s.Close()
 	if !ended(one) || call.Context.Err() == nil || s.Find(one.ID, "a") != nil {
 		t.Error("a session outlives the store")
 	}
-	if two := s.New("a"); two == nil || !ended(two) {
+	if two := s.New("a", mcp.Scope{}); two == nil || !ended(two) {
 		t.Error("a session of a closed store lives")
 	}
 }
@@ -184,7 +186,7 @@ func TestCloseEndsEverySession(t *testing.T) {
 // TestAnIDIsInFlightOnce: it is free again after the answer or the cancellation, each of
 // which happens once.
 func TestAnIDIsInFlightOnce(t *testing.T) {
-	s := New(t.Context(), "a")
+	s := New(t.Context(), "a", mcp.Scope{})
 	defer s.End()
 	one := s.Calls.Begin(s.Context(), []byte("1"))
 	if s.Calls.Begin(s.Context(), []byte("1")) != nil {
@@ -220,7 +222,7 @@ func TestAnIDIsInFlightOnce(t *testing.T) {
 
 // TestNewsIsToldOnce, whoever asks.
 func TestNewsIsToldOnce(t *testing.T) {
-	s := New(t.Context(), "a")
+	s := New(t.Context(), "a", mcp.Scope{})
 	defer s.End()
 	s.SetReady() // before initialize: nothing
 	select {
@@ -231,18 +233,18 @@ func TestNewsIsToldOnce(t *testing.T) {
 	if s.Caller() != nil || s.Revision() != "" {
 		t.Error("a session is open before initialize")
 	}
-	if !s.Open("r", []byte("{}"), "F0") || s.Open("r2", nil, "F9") || s.Revision() != "r" {
+	if !s.Open("r", []byte("{}"), mcp.Seen{"F0"}) || s.Open("r2", nil, mcp.Seen{"F9"}) || s.Revision() != "r" {
 		t.Error("a session opens not once")
 	}
 	s.SetReady()
 	s.SetReady()
 	<-s.Ready()
-	if s.Tell("F0") || !s.Tell("F1") || s.Tell("F1") || !s.Tell("F0") {
+	if s.Tell(mcp.Tools, "F0") || !s.Tell(mcp.Tools, "F1") || s.Tell(mcp.Tools, "F1") || !s.Tell(mcp.Tools, "F0") {
 		t.Error("news is told wrongly")
 	}
 	told := make(chan bool, 20)
 	for range 20 {
-		go func() { told <- s.Tell("F2") }()
+		go func() { told <- s.Tell(mcp.Tools, "F2") }()
 	}
 	n := 0
 	for range 20 {

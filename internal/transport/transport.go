@@ -54,6 +54,15 @@ type Conn interface {
 	Close() error
 }
 
+// A Shared is a Conn on whose one stream all calls are answered.
+type Shared interface {
+	Conn
+	// Hear offers f each message that names no open call, late answers included, before it
+	// becomes an Event, on the goroutine and in the order that answers are read; see
+	// jsonrpc.Duplex.
+	Hear(f func(*jsonrpc.Message) bool)
+}
+
 // An Event is a message that belongs to no call, or the news that some were lost.
 type Event = jsonrpc.Event
 

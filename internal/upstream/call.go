@@ -26,19 +26,24 @@ func (s *Server) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		return nil, err
 	}
 	defer s.leave()
-	ob, err := s.current()
+	ob, done, err := s.connection(ctx, c.From)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	timed, clock := startClock(ctx, s.p.CallTimeout, s.p.CallMax)
 	defer clock.stop()
-	if c.Params.ProgressToken != nil {
-		timed := *c
-		timed.Back = clock.watch(c.Back)
-		c = &timed
+	own := *c
+	name := s.p.Name
+	if c.From.Scope.Server != "" {
+		name = ""
 	}
-	reply, err := ob.Handle(timed, c)
+	own.Back = &watched{Back: c.Back, clock: clock, server: name}
+	reply, err := ob.Handle(timed, &own)
 	if err == nil {
+		if reply.Kind == mcp.InputRequired {
+			reply.Result = attributedRounds(name, reply.Result)
+		}
 		return reply, nil
 	}
 	if cause := context.Cause(timed); ctx.Err() == nil && (errors.Is(cause, errIdle) || errors.Is(cause, errLong)) {
@@ -137,12 +142,14 @@ func (s *Server) Drain(ctx context.Context) {
 // A clock ends a call that is silent for too long, or takes too long in all.
 type clock struct {
 	idle   time.Duration
-	until  time.Time
 	cancel context.CancelCauseFunc
 
 	mu    sync.Mutex
+	until time.Time   // guarded by mu
 	timer *time.Timer // guarded by mu
 	over  bool        // guarded by mu
+	held  int         // guarded by mu: questions that are open
+	since time.Time   // guarded by mu: when the first of them was put
 }
 
 func startClock(ctx context.Context, idle, most time.Duration) (context.Context, *clock) {
@@ -155,7 +162,13 @@ func startClock(ctx context.Context, idle, most time.Duration) (context.Context,
 }
 
 func (k *clock) expire() {
-	if time.Now().Before(k.until) {
+	k.mu.Lock()
+	held, until := k.held > 0, k.until
+	k.mu.Unlock()
+	if held { // it was put an instant before
+		return
+	}
+	if time.Now().Before(until) {
 		k.cancel(errIdle)
 	} else {
 		k.cancel(errLong)
@@ -166,7 +179,7 @@ func (k *clock) expire() {
 func (k *clock) sign() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.over {
+	if k.over || k.held > 0 {
 		return
 	}
 	left := time.Until(k.until)
@@ -185,15 +198,25 @@ func (k *clock) stop() {
 	k.cancel(nil)
 }
 
-// watch makes a Back whose notifications count as signs of life.
-func (k *clock) watch(b mcp.Back) mcp.Back { return &watched{Back: b, clock: k} }
-
-type watched struct {
-	mcp.Back
-	clock *clock
+// hold stops the clock: the server waits for a person. release lets it run on.
+func (k *clock) hold() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held == 0 {
+		k.since = time.Now()
+		k.timer.Stop()
+	}
+	k.held++
 }
 
-func (w *watched) Notify(ctx context.Context, method string, params []byte) error {
-	w.clock.sign()
-	return w.Back.Notify(ctx, method, params)
+func (k *clock) release() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held--; k.held > 0 {
+		return
+	}
+	k.until = k.until.Add(time.Since(k.since))
+	if !k.over {
+		k.timer.Reset(min(k.idle, time.Until(k.until)))
+	}
 }

@@ -73,9 +73,9 @@ func (s *Server) reach(ctx context.Context, dialer transport.Dialer, mode string
 	var ob era.Outbound
 	switch mode {
 	case Stateful:
-		ob, err = outbound(stateful.Connect(ctx, conn, s.p.Self))
+		ob, err = outbound(stateful.Connect(ctx, conn, s.hello(nil)))
 	case Stateless:
-		ob, err = outbound(stateless.Connect(ctx, conn, s.p.Self))
+		ob, err = outbound(stateless.Connect(ctx, conn, stateless.Params{Self: s.p.Self, Via: s.p.Via}))
 	default:
 		ob, conn, err = s.probe(ctx, dialer, conn)
 	}
@@ -87,6 +87,9 @@ func (s *Server) reach(ctx context.Context, dialer transport.Dialer, mode string
 		}
 		return nil, err
 	}
+	s.mu.Lock()
+	s.dialer = dialer
+	s.mu.Unlock()
 	s.exits = false
 	s.found = Stateful
 	if ob.Info().Stateless {
@@ -115,7 +118,9 @@ type found struct {
 // without one. probe returns the connection to use or to close, which may be a new one.
 func (s *Server) probe(ctx context.Context, dialer transport.Dialer, conn transport.Conn) (era.Outbound, transport.Conn, error) {
 	ctx, stop := context.WithCancel(ctx)
-	discovered := async(func() (era.Outbound, error) { return outbound(stateless.Connect(ctx, conn, s.p.Self)) })
+	discovered := async(func() (era.Outbound, error) {
+		return outbound(stateless.Connect(ctx, conn, stateless.Params{Self: s.p.Self, Via: s.p.Via}))
+	})
 	defer func() { stop(); discovered.wait() }()
 	silence := time.NewTimer(pipeSilence)
 	if conn.OwnStream() {
@@ -132,14 +137,14 @@ func (s *Server) probe(ctx context.Context, dialer transport.Dialer, conn transp
 		case conn.Err() != nil:
 			return s.withoutProbe(ctx, dialer, conn)
 		}
-		ob, err := outbound(stateful.Connect(ctx, conn, s.p.Self))
+		ob, err := outbound(stateful.Connect(ctx, conn, s.hello(nil)))
 		if err != nil && conn.Err() != nil {
 			return s.withoutProbe(ctx, dialer, conn)
 		}
 		return ob, conn, err
 	case <-silence.C:
 	}
-	initialized := async(func() (era.Outbound, error) { return outbound(stateful.Connect(ctx, conn, s.p.Self)) })
+	initialized := async(func() (era.Outbound, error) { return outbound(stateful.Connect(ctx, conn, s.hello(nil))) })
 	defer func() { stop(); initialized.wait() }()
 	var first error
 	for range 2 {
@@ -168,7 +173,7 @@ func (s *Server) withoutProbe(ctx context.Context, dialer transport.Dialer, ende
 	if err != nil {
 		return nil, nil, err
 	}
-	ob, err := outbound(stateful.Connect(ctx, conn, s.p.Self))
+	ob, err := outbound(stateful.Connect(ctx, conn, s.hello(nil)))
 	s.exits = err != nil && conn.Err() != nil
 	return ob, conn, err
 }

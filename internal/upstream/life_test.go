@@ -139,7 +139,7 @@ func TestCrashLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
 			_ = plain(w, m)
-			if m.Method == mcp.ToolsList {
+			if m.Method == mcp.Tools.List() {
 				era.Sleep(w.ctx, time.Second)
 				return errors.New("exit status 2")
 			}
@@ -168,7 +168,7 @@ func TestRestartIsImmediate(t *testing.T) {
 		kill := make(chan struct{})
 		p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
 			_ = plain(w, m)
-			if m.Method == mcp.ToolsList && w.n == 1 {
+			if m.Method == mcp.Tools.List() && w.n == 1 {
 				<-kill
 				return errors.New("killed")
 			}
@@ -178,7 +178,7 @@ func TestRestartIsImmediate(t *testing.T) {
 		r.after(time.Hour)
 		close(kill)
 		st := r.after(time.Hour)
-		if st.State != Ready || st.Restarts != 1 || !st.Since.Equal(r.began.Add(time.Hour)) || st.Tools != 1 {
+		if st.State != Ready || st.Restarts != 1 || !st.Since.Equal(r.began.Add(time.Hour)) || st.Entries[mcp.Tools] != 1 {
 			t.Errorf("status %+v", st)
 		}
 		if len(r.published()) != 2 {
@@ -200,7 +200,7 @@ func TestGraceOfALostList(t *testing.T) {
 				kill := make(chan struct{})
 				p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
 					_ = plain(w, m)
-					if m.Method == mcp.ToolsList && w.n == 1 {
+					if m.Method == mcp.Tools.List() && w.n == 1 {
 						<-kill
 						return errors.New("killed")
 					}
@@ -218,11 +218,11 @@ func TestGraceOfALostList(t *testing.T) {
 				gone.Store(true)
 				close(kill)
 				st := r.after(time.Hour + 5*time.Minute - 1)
-				if n := len(r.published()); n != 1 || st.Tools != 1 || st.State == Ready {
+				if n := len(r.published()); n != 1 || st.Entries[mcp.Tools] != 1 || st.State == Ready {
 					t.Errorf("just before the end of the grace: %v, %+v", r.published(), st)
 				}
 				st = r.after(time.Hour + 5*time.Minute)
-				if got := r.published(); len(got) != 2 || got[1].tools != -1 || got[1].at != time.Hour+5*time.Minute || st.Tools != 0 {
+				if got := r.published(); len(got) != 2 || got[1].tools != -1 || got[1].at != time.Hour+5*time.Minute || st.Entries[mcp.Tools] != 0 {
 					t.Errorf("after the grace: %v, %+v", got, st)
 				}
 				r.after(2 * time.Hour)
@@ -231,7 +231,7 @@ func TestGraceOfALostList(t *testing.T) {
 				}
 				gone.Store(false)
 				st = r.after(3 * time.Hour)
-				if got := r.published(); len(got) != 3 || got[2].tools != 1 || st.Tools != 1 || st.State != Ready {
+				if got := r.published(); len(got) != 3 || got[2].tools != 1 || st.Entries[mcp.Tools] != 1 || st.State != Ready {
 					t.Errorf("back again: %v, %+v", got, st)
 				}
 			})
@@ -252,7 +252,7 @@ func TestEndWhileItRests(t *testing.T) {
 				w.say(m, initializedNew)
 			case mcp.NoteInitialized:
 				w.in(10*time.Second, m, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
-			case mcp.ToolsList:
+			case mcp.Tools.List():
 				w.say(m, oneTool)
 				if time.Now().Unix()%60 != 0 {
 					era.Sleep(w.ctx, time.Millisecond)
@@ -302,7 +302,7 @@ func TestStatesOfALife(t *testing.T) {
 				return nil
 			}
 			_ = plain(w, m)
-			if m.Method == mcp.ToolsList && w.n == 1 {
+			if m.Method == mcp.Tools.List() && w.n == 1 {
 				<-kill
 				return errors.New("killed")
 			}

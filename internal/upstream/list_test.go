@@ -29,7 +29,7 @@ func TestListChangedIsCoalesced(t *testing.T) {
 						era.Sleep(w.ctx, 300*time.Microsecond)
 					}
 				}()
-			case mcp.ToolsList:
+			case mcp.Tools.List():
 				w.say(m, fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{"tools":[{"name":"v%d","inputSchema":{"type":"object"}}]}}`, m.ID, version.Load()))
 			default:
 				return plain(w, m)
@@ -47,7 +47,7 @@ func TestListChangedIsCoalesced(t *testing.T) {
 				t.Errorf("listed again after %v", gap)
 			}
 		}
-		if last := got[len(got)-1].part.Entries[0].Target.Origin; last != "v10000" {
+		if last := got[len(got)-1].part.Entries[mcp.Tools][0].Target.Origin; last != "v10000" {
 			t.Errorf("the last list has %s", last)
 		}
 	})
@@ -68,7 +68,7 @@ func TestStatelessChanges(t *testing.T) {
 				w.say(m, note(m.ID, mcp.NoteAcknowledged))
 				switch listens.Add(1) {
 				case 1: // a change after 10 s; the end after 20 s by a result
-					w.in(10*time.Second, m, note(m.ID, mcp.NoteToolsListChanged))
+					w.in(10*time.Second, m, note(m.ID, mcp.Tools.Changed()))
 					w.in(20*time.Second, m, `{"jsonrpc":"2.0","id":%s,"result":{"resultType":"complete"}}`)
 				case 2: // the end by a cancellation alone
 					w.in(20*time.Second, m, fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s}}`, m.ID))
@@ -117,7 +117,7 @@ func TestStaleListsAreFetchedWhenAsked(t *testing.T) {
 					switch m.Method {
 					case mcp.Discover:
 						w.say(m, tt.discover)
-					case mcp.ToolsList:
+					case mcp.Tools.List():
 						w.say(m, tt.list)
 					default:
 						return plain(w, m)
@@ -164,7 +164,7 @@ func TestFailedRefetchIsMadeUp(t *testing.T) {
 				w.say(m, initializedNew)
 			case mcp.NoteInitialized:
 				w.in(10*time.Second, m, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
-			case mcp.ToolsList:
+			case mcp.Tools.List():
 				if lists++; lists == 2 {
 					w.say(m, errorAnswer(-32603, "busy"))
 					return nil
@@ -177,7 +177,7 @@ func TestFailedRefetchIsMadeUp(t *testing.T) {
 		}}
 		r := start(t, params(p))
 		st := r.after(20 * time.Second)
-		if st.State != Ready || st.Tools != 1 || len(r.published()) != 1 {
+		if st.State != Ready || st.Entries[mcp.Tools] != 1 || len(r.published()) != 1 {
 			t.Errorf("status %+v, published %v", st, r.published())
 		}
 		r.Asked()

@@ -130,7 +130,7 @@ func plain(w *wire, m *jsonrpc.Message) error {
 		w.say(m, unknownMethod)
 	case mcp.Initialize:
 		w.say(m, initialized)
-	case mcp.ToolsList:
+	case mcp.Tools.List():
 		w.say(m, oneTool)
 	case mcp.ToolsCall, mcp.Ping:
 		w.say(m, empty)
@@ -268,7 +268,7 @@ func start(t *testing.T, p Params) *rig {
 		defer r.mu.Unlock()
 		s := shown{at: time.Since(r.began), tools: -1, part: part}
 		if part != nil {
-			s.tools = len(part.Entries)
+			s.tools = len(part.Entries[mcp.Tools])
 		}
 		r.shown = append(r.shown, s)
 	}

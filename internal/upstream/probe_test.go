@@ -101,7 +101,7 @@ func TestLateDiscovery(t *testing.T) {
 						w.in(tt.discover, m, discovered)
 					case m.Method == mcp.Initialize && tt.initialize != "":
 						w.in(tt.in, m, tt.initialize)
-					case m.Method == mcp.ToolsList:
+					case m.Method == mcp.Tools.List():
 						w.say(m, oneTool)
 					}
 					return nil
@@ -346,7 +346,7 @@ func TestServerOfTheOtherEraIsProbedAgain(t *testing.T) {
 						return "", gone
 					}
 					return now[m.Method], nil
-				case m.Method == mcp.ToolsList:
+				case m.Method == mcp.Tools.List():
 					return oneTool, nil
 				case changed && was && s.dials == 1:
 					return "", gone

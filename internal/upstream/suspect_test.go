@@ -47,7 +47,7 @@ func suspect(t *testing.T, stateless bool, check string) {
 			return unknownMethod, nil
 		case m.Method == mcp.Initialize:
 			return initialized, nil
-		case m.Method == mcp.ToolsList:
+		case m.Method == mcp.Tools.List():
 			return oneTool, nil
 		}
 		return empty, nil

@@ -14,6 +14,7 @@ import (
 
 	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/era"
+	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/transport"
 
 	"golang.org/x/sync/semaphore"
@@ -43,6 +44,11 @@ type Params struct {
 	Older          transport.Dialer
 	OlderTransport string
 	Self           []byte // our Implementation object, as servers see it
+	Via            string // our id, by which a request that comes back to us is known; empty for none
+	PerClient      bool   // each client has a connection of its own, where the server is stateful
+	Clients        int    // of those at most
+	Roots          []byte // raw array of the roots that we name ourselves; nil for none
+	Instructions   bool   // what the server says of itself is shown
 	StartTimeout   time.Duration
 	CallTimeout    time.Duration // without an answer or progress
 	CallMax        time.Duration // in all
@@ -68,21 +74,24 @@ type Server struct {
 	room    *semaphore.Weighted
 	suspect chan struct{} // holds one: a call failed, see whether the server is still there
 	asked   chan struct{} // holds one: a client listed, see whether our list is stale
+	rewatch chan struct{} // holds one: less is watched than the server was told
 	tried   chan struct{}
+	watched *watchers
+	clients *clients
 
 	mu       sync.Mutex
-	ob       era.Outbound  // guarded by mu; not nil while ready
-	status   Status        // guarded by mu
-	admits   bool          // guarded by mu: new calls are let in
-	open     int           // guarded by mu: calls in flight
-	queued   int           // guarded by mu
-	drained  chan struct{} // guarded by mu; closed when open falls to 0 while draining
-	isTried  bool          // guarded by mu
-	shown    bool          // guarded by mu: what was published last was a list
-	listed   time.Time     // guarded by mu
-	freshFor time.Duration // guarded by mu: the last list's lifetime
-	unlisted bool          // guarded by mu: fetching the list again failed
-	fell     time.Time     // guarded by mu: the end of the last connection that was up
+	ob       era.Outbound     // guarded by mu; not nil while ready
+	dialer   transport.Dialer // guarded by mu: what ob came from
+	status   Status           // guarded by mu
+	admits   bool             // guarded by mu: new calls are let in
+	open     int              // guarded by mu: calls in flight
+	queued   int              // guarded by mu
+	drained  chan struct{}    // guarded by mu; closed when open falls to 0 while draining
+	isTried  bool             // guarded by mu
+	shown    bool             // guarded by mu: what was published last was a list
+	lists    lists            // guarded by mu: what was listed last
+	unlisted bool             // guarded by mu: fetching a list again failed
+	fell     time.Time        // guarded by mu: the end of the last connection that was up
 }
 
 // Status is a server's state for people.
@@ -92,11 +101,12 @@ type Status struct {
 	State     State
 	Reason    string
 	Info      era.Info
-	Tools     int
+	Entries   [mcp.Kinds]int
 	Since     time.Time
 	Restarts  int
 	Partial   string
 	Left      []string
+	Advice    string // what its questions to clients need, where one was refused
 	Stderr    []string
 	InFlight  int
 }
@@ -106,15 +116,19 @@ const maxStderr = 20
 
 // New makes a Server; Run starts it.
 func New(p Params) *Server {
-	return &Server{
+	s := &Server{
 		p:       p,
 		room:    semaphore.NewWeighted(int64(p.InFlight)),
 		suspect: make(chan struct{}, 1),
 		asked:   make(chan struct{}, 1),
+		rewatch: make(chan struct{}, 1),
 		tried:   make(chan struct{}),
+		watched: newWatchers(),
 		admits:  true,
 		status:  Status{Name: p.Name, Transport: p.Transport, State: Idle, Since: time.Now()},
 	}
+	s.clients = newClients(s)
+	return s
 }
 
 // Name is the server's name.
@@ -147,7 +161,7 @@ func (s *Server) Asked() {
 func (s *Server) stale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ob != nil && (s.unlisted || !s.status.Info.Announces && time.Since(s.listed) > s.freshFor)
+	return s.ob != nil && (s.unlisted || len(s.lists.stale(s.status.Info, time.Now())) > 0)
 }
 
 func poke(c chan struct{}) {
@@ -162,6 +176,7 @@ func poke(c chan struct{}) {
 func (s *Server) Run(ctx context.Context) {
 	defer s.setTried()
 	defer s.set(Stopped, "")
+	defer s.clients.close()
 	b, told := backoff{}, ""
 	for ctx.Err() == nil {
 		s.set(Starting, "")
@@ -234,16 +249,16 @@ func late(start context.Context, err error) error {
 // serve lists, and then hears the server until the connection ends.
 func (s *Server) serve(ctx, start context.Context, ob era.Outbound, b *backoff) error {
 	ctx, stop := context.WithCancel(ctx)
-	changed, ended := make(chan struct{}, 1), make(chan error, 1)
+	changed, ended := newChanges(), make(chan error, 1)
 	var run sync.WaitGroup
-	run.Go(func() { ended <- ob.Run(ctx, func() { poke(changed) }) })
+	run.Go(func() { ended <- ob.Run(ctx, s.ear(changed)) })
 	defer run.Wait()
 	defer stop()
 	select {
 	case <-s.suspect: // of the connection before
 	default:
 	}
-	if err := s.list(start, ob); err != nil {
+	if err := s.list(start, ob, everyKind); err != nil {
 		err = late(start, err)
 		select {
 		case <-ctx.Done():
@@ -255,14 +270,22 @@ func (s *Server) serve(ctx, start context.Context, ob era.Outbound, b *backoff) 
 	}
 	s.ready()
 	b.up(time.Now())
-	return s.watch(ctx, ob, changed, ended)
+	if s.watched.any() { // of the connection before
+		if err := s.watch(ctx); err != nil {
+			s.p.Log.Warn("does not tell of resources that clients watch", "err", err)
+		}
+		s.watched.all()
+	}
+	return s.attend(ctx, ob, changed, ended)
 }
 
 // refetch is the least time between two listings.
 const refetch = time.Second
 
-func (s *Server) watch(ctx context.Context, ob era.Outbound, changed <-chan struct{}, ended <-chan error) error {
+// attend hears of changes until the connection ends.
+func (s *Server) attend(ctx context.Context, ob era.Outbound, changed *changes, ended <-chan error) error {
 	for {
+		var kinds []mcp.Kind
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -276,14 +299,20 @@ func (s *Server) watch(ctx context.Context, ob era.Outbound, changed <-chan stru
 				return fmt.Errorf("a call failed and so did a check: %w", err)
 			}
 			continue
-		case <-changed:
+		case <-s.rewatch:
+			if err := s.watch(ctx); err != nil {
+				s.p.Log.Debug("was not told what is watched", "err", err)
+			}
+			continue
+		case <-changed.some:
+			kinds = changed.take()
 		case <-s.asked:
-			if !s.stale() { // it was fetched while they asked
+			if kinds = s.staleKinds(); kinds == nil { // they were fetched while somebody asked
 				continue
 			}
 		}
 		began := time.Now()
-		if err := s.list(ctx, ob); err != nil && ctx.Err() == nil {
+		if err := s.list(ctx, ob, kinds); err != nil && ctx.Err() == nil {
 			s.p.Log.Warn("could not be listed again; the last list stays", "err", err)
 			s.mu.Lock()
 			s.unlisted = true
@@ -301,37 +330,11 @@ func (s *Server) watch(ctx context.Context, ob era.Outbound, changed <-chan stru
 	}
 }
 
-// list fetches the server's tools and publishes them.
-func (s *Server) list(ctx context.Context, ob era.Outbound) error {
-	l, err := ob.Tools(ctx, s.p.List)
-	if err != nil {
-		return err
-	}
-	part := catalog.Prepare(s.p.Name, ob.Info().Instructions, l.Tools, s, s.p.Catalog)
-	part.Left = append(l.Left, part.Left...)
-	for _, left := range part.Left {
-		s.p.Log.Warn("leaves out " + left)
-	}
-	if l.Partial != "" {
-		s.p.Log.Warn("listed its tools in part: " + l.Partial)
-	}
-	s.mu.Lock()
-	s.ob, s.shown = ob, true // before Publish: whoever sees a tool may call it
-	s.listed, s.freshFor, s.unlisted = time.Now(), l.TTL, false
-	if s.freshFor == 0 {
-		s.freshFor = time.Minute
-	}
-	s.status.Tools, s.status.Partial, s.status.Left, s.status.Info = len(part.Entries), l.Partial, part.Left, ob.Info()
-	s.mu.Unlock()
-	s.p.Publish(part)
-	return nil
-}
-
 // ready tells that calls reach the server.
 func (s *Server) ready() {
 	st := s.set(Ready, "")
 	s.setTried()
-	s.p.Log.Info(fmt.Sprintf("ready: %d tools, %s, %s", st.Tools, s.p.Transport, st.Info.Revision))
+	s.p.Log.Info(fmt.Sprintf("ready: %s, %s, %s", st.Has(), s.p.Transport, st.Info.Revision))
 }
 
 // rest waits before the next attempt.
@@ -353,7 +356,7 @@ func (s *Server) expire() (stop func()) {
 	timer := time.AfterFunc(left, func() {
 		defer close(done)
 		s.mu.Lock()
-		s.shown, s.status.Tools = false, 0
+		s.shown, s.status.Entries = false, [mcp.Kinds]int{}
 		s.mu.Unlock()
 		s.p.Publish(nil)
 	})

@@ -6,6 +6,7 @@ package stateful
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"mcpgateway/internal/era"
@@ -32,60 +33,136 @@ func NewInbound(p era.Params, store *session.Store) *Inbound {
 func (b *Inbound) Serve(ctx context.Context, in *era.Incoming) era.Answer {
 	m := in.Message
 	switch m.Kind {
-	case jsonrpc.Response, jsonrpc.Failure: // of a question that was withdrawn or never asked
+	case jsonrpc.Response, jsonrpc.Failure:
+		if in.Session != nil {
+			in.Session.Questions.Settle(m.ID, session.Answer{Result: m.Result, Error: m.Error})
+		}
 		return era.Answer{Status: http.StatusAccepted}
 	case jsonrpc.Notification:
-		notice(in)
+		b.notice(in)
 		return era.Answer{Status: http.StatusAccepted}
 	}
 	c, bad := era.NewCall(m)
 	if bad != nil {
 		return era.Refuse(bad, m.ID)
 	}
+	if loop := era.Looped(c.Params.Meta, b.p.Via); loop != nil {
+		return failure(m.ID, loop)
+	}
 	switch m.Method {
 	case mcp.Initialize:
 		return b.initialize(in)
 	case mcp.Ping:
-		return complete(m.ID, []byte("{}"))
+		return complete(m.ID, empty)
 	}
 	if in.Session == nil || in.Session.Revision() == "" {
 		return era.Refuse(mcp.Errorf(mcp.InvalidRequest, "session", "the first request must be initialize, or each must name its protocol version in _meta"), m.ID)
 	}
 	c.From = in.Session.Caller()
 	switch m.Method {
-	case mcp.ToolsList, mcp.ToolsCall:
-		return b.call(ctx, in, c)
+	case mcp.SetLevel:
+		return b.setLevel(in)
+	case mcp.Subscribe:
+		return b.subscribe(ctx, in, c)
+	case mcp.Unsubscribe:
+		in.Session.Watches.Remove(c.Name)
+		return complete(m.ID, empty)
 	}
-	return failure(m.ID, mcp.Errorf(mcp.UnknownMethod, "method", "method %q is not known", m.Method))
+	if !b.passes(c) {
+		return failure(m.ID, mcp.Errorf(mcp.UnknownMethod, "method", "method %q is not known", m.Method))
+	}
+	return b.call(ctx, in, c)
+}
+
+// empty is the result that says no more than that a request was done.
+var empty = []byte("{}")
+
+// passes tells whether a request goes into the house. On a server's own endpoint that server
+// knows which methods there are, but for those that only stateless clients have.
+func (b *Inbound) passes(c *mcp.Call) bool {
+	_, list := mcp.Listed(c.Method)
+	switch c.Method {
+	case mcp.Discover, mcp.SubscriptionsListen:
+		return false
+	case mcp.ToolsCall, mcp.PromptsGet, mcp.ResourcesRead, mcp.Completion:
+		return true
+	}
+	return list || c.From.Scope.Server != ""
 }
 
 func (b *Inbound) call(ctx context.Context, in *era.Incoming, c *mcp.Call) era.Answer {
-	back := &era.CallerBack{Out: in.Out}
+	id := in.Message.ID
+	back := newBack(ctx, in, c.From, b.p.QuestionTime)
 	c.Back = back
 	reply, err := b.p.Handler.Handle(ctx, c)
 	back.Close()
+	if remote := era.AsRemote(err); remote != nil && remote.Number == era.URLElicitation && !back.opensURLs() {
+		return era.Answer{Status: http.StatusOK, Body: jsonrpc.AppendError(nil, id, era.Inside(remote))}
+	}
 	if err != nil {
-		return failure(in.Message.ID, err)
+		return failure(id, err)
 	}
-	if era.IsList(c.Method) {
-		in.Session.Tell(reply.Seen)
-		return complete(in.Message.ID, b.lists.Get(reply.Result, projectTools))
+	if reply.Kind != mcp.Complete { // nobody asks a caller for rounds that it does not know
+		return failure(id, mcp.Errorf(mcp.Internal, "rounds", "the server asks for what this client does not understand"))
 	}
-	return complete(in.Message.ID, projectResult(reply.Result, c.Target.Definition))
+	kind, list := mcp.Listed(c.Method)
+	if list && reply.Seen != "" {
+		in.Session.Tell(kind, reply.Seen)
+	}
+	switch {
+	case list && kind == mcp.Tools:
+		return complete(id, b.lists.Get(reply.Result, projectTools))
+	case c.Method == mcp.ToolsCall:
+		back.succeeded(reply.Result)
+		return complete(id, projectResult(reply.Result, c.Target.Definition))
+	}
+	back.succeeded(reply.Result)
+	return complete(id, reply.Result)
 }
 
-func notice(in *era.Incoming) {
-	if in.Session == nil {
+// notice takes a notification. One that has passed us before would go round for ever.
+func (b *Inbound) notice(in *era.Incoming) {
+	m := in.Message
+	if in.Session == nil || era.Looped(rawjson.Get(m.Params, "_meta"), b.p.Via) != nil {
 		return
 	}
-	switch in.Message.Method {
+	switch m.Method {
 	case mcp.NoteInitialized:
 		in.Session.SetReady()
 	case mcp.NoteCancelled:
-		if id := rawjson.Get(in.Message.Params, "requestId"); id != nil {
+		if id := rawjson.Get(m.Params, "requestId"); id != nil {
 			in.Session.Calls.Cancel(id)
 		}
+	case mcp.NoteProgress: // of a question; its token was the server's, which the client did not get
+	default:
+		if from := in.Session.Caller(); from != nil {
+			b.p.Feed.Notify(from, m.Method, m.Params)
+		}
 	}
+}
+
+// setLevel keeps which log lines the client wants (2025-11-25, logging, Setting Log Level).
+func (b *Inbound) setLevel(in *era.Incoming) era.Answer {
+	level, ok := rawjson.Text(rawjson.Get(in.Message.Params, "level"))
+	if !ok || era.Severity(level) < 0 {
+		return failure(in.Message.ID, mcp.Errorf(mcp.InvalidParams, "level", `"level" must be one of %s`, strings.Join(era.Levels[:], ", ")))
+	}
+	in.Session.SetLevel(level)
+	return complete(in.Message.ID, empty)
+}
+
+// subscribe has the session told when a resource changes. Once is as good as twice.
+func (b *Inbound) subscribe(ctx context.Context, in *era.Incoming, c *mcp.Call) era.Answer {
+	if c.Name == "" {
+		return failure(in.Message.ID, mcp.Errorf(mcp.InvalidParams, "params", `"uri" must name a resource`))
+	}
+	err := in.Session.Watches.Add(ctx, c.Name, func() (func(), error) {
+		return b.p.Feed.Watch(ctx, c.From, c.Name, in.Session)
+	})
+	if err != nil {
+		return failure(in.Message.ID, err)
+	}
+	return complete(in.Message.ID, empty)
 }
 
 // initialize settles the revision (2025-11-25, lifecycle, Version Negotiation): the one
@@ -106,12 +183,12 @@ func (b *Inbound) initialize(in *era.Incoming) era.Answer {
 	}
 	s, opened := in.Session, ""
 	if in.Header != nil {
-		if s = b.store.New(in.Principal); s == nil {
+		if s = b.store.New(in.Principal, in.Scope); s == nil {
 			return failure(m.ID, mcp.Errorf(mcp.Overloaded, "sessions", "too many sessions are open; end one or try again later"))
 		}
-		opened, s.Scope = s.ID, in.Scope
+		opened = s.ID
 	}
-	seen, _ := b.p.Feed.Tools(&mcp.Caller{Principal: in.Principal, Capabilities: capabilities, Scope: s.Scope})
+	seen, _ := b.p.Feed.Seen(&mcp.Caller{Principal: in.Principal, Capabilities: capabilities, Scope: s.Scope})
 	if !s.Open(revision.Date, capabilities, seen) {
 		return failure(m.ID, mcp.Errorf(mcp.InvalidRequest, "session", "initialize was already called here"))
 	}
@@ -122,7 +199,8 @@ func (b *Inbound) initialize(in *era.Incoming) era.Answer {
 
 func (b *Inbound) initializeResult(r era.Revision, s mcp.Scope) []byte {
 	out := rawjson.AppendText([]byte(`{"protocolVersion":`), r.Date)
-	out = append(out, `,"capabilities":{"tools":{"listChanged":true}},"serverInfo":`...)
+	out = append(append(out, `,"capabilities":`...), withoutExtensions(b.p.Presence.Capabilities(s))...)
+	out = append(out, `,"serverInfo":`...)
 	self := b.p.Presence.Self(s)
 	if !r.Titles {
 		self = rawjson.AppendEdited(nil, self, rawjson.Edit{Key: "title"})
@@ -135,8 +213,9 @@ func (b *Inbound) initializeResult(r era.Revision, s mcp.Scope) []byte {
 }
 
 // Stream tells the session of what belongs to no call, for as long as ctx and the session
-// live. list_changed goes out only when the session's own view changed, at most once a
-// second, and the last change is never lost.
+// live: its news at once, and list_changed only when the session's own view changed, at most
+// once a second, the last change never lost. Of several streams one tells each message
+// (2025-11-25, transports, Multiple Connections).
 func (b *Inbound) Stream(ctx context.Context, s *session.Session, out era.Outlet) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -146,22 +225,32 @@ func (b *Inbound) Stream(ctx context.Context, s *session.Session, out era.Outlet
 	case <-ctx.Done():
 		return
 	}
-	caller := s.Caller()
 	for {
-		seen, changed := b.p.Feed.Tools(caller)
-		if s.Tell(seen) {
-			out.Notify(jsonrpc.AppendNotification(nil, mcp.NoteToolsListChanged, nil))
-			if !era.Sleep(ctx, time.Second) {
-				return
-			}
-			continue
+		seen, changed := b.p.Feed.Seen(s.Caller())
+		methods, again := s.Changed(seen)
+		for _, method := range methods {
+			out.Notify(jsonrpc.AppendNotification(nil, method, nil))
+		}
+		var later <-chan time.Time
+		if again > 0 {
+			later = time.After(again)
 		}
 		select {
 		case <-changed:
+		case <-later:
+		case <-s.Woken():
+			for _, n := range s.TakeNews() {
+				out.Notify(jsonrpc.AppendNotification(nil, n.Method, n.Params))
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// withoutExtensions are capabilities as these revisions have them: extensions came later.
+func withoutExtensions(capabilities []byte) []byte {
+	return rawjson.AppendEdited(nil, capabilities, rawjson.Edit{Key: "extensions"})
 }
 
 // AcceptsBatches tells whether the session's revision allows a batch from the client.
@@ -180,7 +269,7 @@ func failure(id []byte, err error) era.Answer {
 	if remote := era.AsRemote(err); remote != nil {
 		return era.Answer{Status: http.StatusOK, Body: jsonrpc.AppendError(nil, id, remoteObject(remote))}
 	}
-	object, status := era.Render(err)
+	object, status := era.RenderStateful(err)
 	if status == http.StatusBadRequest {
 		status = http.StatusOK
 	}
@@ -191,9 +280,7 @@ func failure(id []byte, err error) era.Answer {
 // revisions define: a stateful client must not take them for its own hop's.
 func remoteObject(r *mcp.Remote) []byte {
 	if r.Number == era.MissingCapability || r.Number == era.HeaderMismatch || r.Number == era.UnsupportedVersion {
-		text, _ := rawjson.Text(rawjson.Get(r.Raw, "message"))
-		data := append(append([]byte(`{"reason":"server_error","error":`), r.Raw...), '}')
-		return era.AppendErrorObject(nil, era.InternalError, text, data)
+		return era.Inside(r)
 	}
 	return r.Raw
 }

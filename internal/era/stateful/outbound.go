@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcpgateway/internal/era"
@@ -15,30 +16,56 @@ import (
 	"mcpgateway/internal/transport"
 )
 
+// Params say who we are to a server, and how it may ask.
+type Params struct {
+	Self         []byte // our Implementation object
+	Capabilities []byte // what we declare, raw; nil for {}
+	Roots        []byte // the array of roots that we answer with ourselves; nil: the client is asked
+	Via          string // our id among gateways; empty for none
+	// PerClient tells that the connection serves one client alone, so that a question which
+	// may belong to one of several calls can go to any of them.
+	PerClient bool
+	// Report is told, in words for operators, when a question found no addressee; may be nil.
+	Report func(advice string)
+}
+
 // Outbound speaks with a stateful server.
 type Outbound struct {
 	link era.Link
-	self []byte
+	p    Params
 	info era.Info
 
+	ear   atomic.Pointer[era.Ear] // nil before Run
+	calls era.Ledger              // calls of clients
+
 	again    chan struct{} // holds one: whoever put it there may open a session
-	session  int           // guarded by again: how often the session was opened
+	session  atomic.Int64  // how often the session was opened; written under again
 	reopened chan struct{} // holds one: a new session, so that Run lists again
 
-	questions sync.WaitGroup // answers to the server's requests on their way
-	room      chan struct{}
+	asking   asking
+	elicited elicitations
+	level    level
+	watch    watch
 }
 
-const (
-	maxQuestions = 64               // requests of one server that are being answered; more are dropped
-	reopenTime   = 30 * time.Second // for the handshake of a new session
-)
+// reopenTime is for the handshake of a new session.
+const reopenTime = 30 * time.Second
 
 // Connect does the handshake of the stateful revisions (2025-11-25, lifecycle,
 // Initialization). The connection stays the caller's to close where it fails.
-func Connect(ctx context.Context, conn transport.Conn, self []byte) (*Outbound, error) {
-	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateful}, self: self, room: make(chan struct{}, maxQuestions), again: make(chan struct{}, 1), reopened: make(chan struct{}, 1)}
+func Connect(ctx context.Context, conn transport.Conn, p Params) (*Outbound, error) {
+	if p.Capabilities == nil {
+		p.Capabilities = []byte("{}")
+	}
+	if p.Report == nil {
+		p.Report = func(string) {}
+	}
+	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateful}, p: p, again: make(chan struct{}, 1), reopened: make(chan struct{}, 1)}
+	o.asking.init()
+	o.level.turn = make(chan struct{}, 1)
+	o.watch.turn = make(chan struct{}, 1)
 	if err := o.handshake(ctx); err != nil {
+		o.asking.end()
 		return nil, err
 	}
 	return o, nil
@@ -47,10 +74,14 @@ func Connect(ctx context.Context, conn transport.Conn, self []byte) (*Outbound, 
 func (o *Outbound) handshake(ctx context.Context) error {
 	id := o.link.NextID()
 	params := rawjson.AppendText([]byte(`{"protocolVersion":`), era.Newest(false).Date)
-	params = append(params, `,"capabilities":{},"clientInfo":`...)
-	params = append(append(params, o.self...), '}')
+	params = append(append(params, `,"capabilities":`...), o.p.Capabilities...)
+	params = append(append(params, `,"clientInfo":`...), o.p.Self...)
+	params = append(params, '}')
+	if via := era.Via(nil, o.p.Via); via != nil {
+		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "_meta", Value: era.CleanMeta(nil, via...)})
+	}
 	m := transport.Message{ID: id, Body: jsonrpc.AppendRequest(nil, id, mcp.Initialize, params), Opens: true}
-	answer, err := o.link.Conn.Do(ctx, m, nil)
+	answer, err := o.link.Conn.Do(ctx, m, o.aside())
 	result, err := era.ReadAnswer(answer, err)
 	if err != nil {
 		return fmt.Errorf("initialize: %w", err)
@@ -77,43 +108,40 @@ func (o *Outbound) read(result []byte) error {
 		info.ServerInfo = self
 	}
 	info.Instructions, _ = rawjson.Text(rawjson.Get(result, "instructions"))
-	if tools := rawjson.Get(rawjson.Get(result, "capabilities"), "tools"); tools != nil {
-		info.HasTools = true
-		info.Announces = string(rawjson.Get(tools, "listChanged")) == "true"
-	}
-	if o.session == 0 { // the first handshake; another one of the same server changes nothing
+	info.ReadCapabilities(rawjson.Get(result, "capabilities"))
+	if o.session.Load() == 0 { // the first handshake; another one of the same server changes nothing
 		o.info = info
 		if revision.Header {
 			o.link.Header = []transport.Header{{Name: era.HeaderVersion, Value: date}}
 		}
 	}
-	o.session++
+	o.session.Add(1)
 	return nil
 }
 
 // Info is what the server said in initialize.
 func (o *Outbound) Info() era.Info { return o.info }
 
-// Tools lists the server's tools. A server that declares none is not asked.
-func (o *Outbound) Tools(ctx context.Context, b era.ListBounds) (*era.Listing, error) {
-	if !o.info.HasTools {
+// List lists one kind. A server that declares none of it is not asked.
+func (o *Outbound) List(ctx context.Context, kind mcp.Kind, b era.ListBounds) (*era.Listing, error) {
+	if !o.info.Has[kind] {
 		return &era.Listing{}, nil
 	}
-	l, err := era.Follow(ctx, "tools", b, func(ctx context.Context, cursor []byte) ([]byte, error) {
+	l, err := era.Follow(ctx, kind, b, func(ctx context.Context, cursor []byte) ([]byte, error) {
 		var params []byte
 		if cursor != nil {
 			params = append(append([]byte(`{"cursor":`), cursor...), '}')
 		}
-		return o.round(ctx, o.link.NextID(), mcp.ToolsList, params, nil)
+		return o.round(ctx, o.link.NextID(), kind.List(), params, nil)
 	})
 	if err != nil {
 		return nil, err
 	}
 	l.TTL = 0 // caching hints are not this era's: never acted on
-	for i, tool := range l.Tools {
+	for i, tool := range l.Entries {
 		// The tasks of 2025-11-25 do not cross, so a tool does not speak of them.
-		if rawjson.Get(tool, "execution") != nil {
-			l.Tools[i] = rawjson.AppendEdited(nil, tool, rawjson.Edit{Key: "execution"})
+		if kind == mcp.Tools && rawjson.Get(tool, "execution") != nil {
+			l.Entries[i] = rawjson.AppendEdited(nil, tool, rawjson.Edit{Key: "execution"})
 		}
 	}
 	return l, nil
@@ -136,36 +164,58 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 		// Multi Round-Trip Requests).
 		return nil, mcp.Errorf(mcp.InvalidParams, "request_state", "the requestState is not of this call")
 	}
+	o.raiseLevel(ctx, c.From.LogLevel)
 	id := o.link.NextID()
-	var token []rawjson.Edit
+	edits := era.Via(c.Params.Meta, o.p.Via)
 	if c.Params.ProgressToken != nil {
-		token = []rawjson.Edit{{Key: mcp.MetaProgressToken, Value: id}}
+		edits = append(edits, rawjson.Edit{Key: mcp.MetaProgressToken, Value: id})
 	}
-	meta := era.CleanMeta(c.Params.Meta, token...)
-	result, err := o.round(ctx, id, c.Method, era.CallParams(c, meta), o.during(ctx, c, id))
+	params := era.CallParams(c, era.CleanMeta(c.Params.Meta, edits...))
+	if c.From.TakesRounds && rawjson.Get(params, "inputResponses") != nil { // no member of this era's
+		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "inputResponses"})
+	}
+	of := o.calls.Begin(ctx, c, id)
+	result, err := o.round(ctx, id, c.Method, params, o.during(of, id))
+	o.calls.End(of, err)
 	if err != nil {
 		if ctx.Err() != nil {
 			o.link.Cancel(id)
 			return nil, ctx.Err()
 		}
+		o.rememberRequired(c.From, err)
 		return nil, era.Unavailable(c.Target.Server, err)
 	}
 	return &mcp.Reply{Result: era.CleanResult(result, era.MemberType, era.MemberTTL, era.MemberScope)}, nil
 }
 
-// during hears what the server says while a call runs: progress for the caller, and
-// questions, which are answered at once since no client capability was declared.
-func (o *Outbound) during(ctx context.Context, c *mcp.Call, id []byte) func(*jsonrpc.Message) {
-	relay := era.Relay(ctx, c, id)
+// during hears what the server says while a call runs. On a stream of its own all of it
+// belongs to the call.
+func (o *Outbound) during(of *era.Open, id []byte) func(*jsonrpc.Message) {
+	relay := era.Relay(of.Ctx, of.Call, id)
 	if !o.link.Conn.OwnStream() {
 		return relay
 	}
+	return func(m *jsonrpc.Message) { o.hear(m, of, relay) }
+}
+
+// nobody is whom a question on the stream of a request of our own is for.
+var nobody = func() *era.Open {
+	ctx, end := context.WithCancel(context.Background())
+	end()
+	return &era.Open{Ctx: ctx}
+}()
+
+// aside hears what the server says on the stream of a request of our own.
+func (o *Outbound) aside() func(*jsonrpc.Message) {
+	if !o.link.Conn.OwnStream() {
+		return nil
+	}
 	return func(m *jsonrpc.Message) {
-		if m.Kind == jsonrpc.Request {
-			o.answer(ctx, m)
-		} else if relay != nil {
-			relay(m)
-		}
+		o.hear(m, nobody, func(m *jsonrpc.Message) {
+			if ear := o.ear.Load(); ear != nil {
+				ear.Hear(m)
+			}
+		})
 	}
 }
 
@@ -176,8 +226,11 @@ func (o *Outbound) round(ctx context.Context, id []byte, method string, params [
 	if err := o.lock(ctx); err != nil {
 		return nil, err
 	}
-	session := o.session
+	session := o.session.Load()
 	o.unlock()
+	if on == nil {
+		on = o.aside()
+	}
 	result, err := o.link.Round(ctx, id, method, params, o.link.Header, on)
 	var status *transport.Status
 	if !errors.As(err, &status) || !status.Session {
@@ -204,12 +257,12 @@ func ownRefusal(status *transport.Status, err error) error {
 
 // reopen opens a new session unless another call already has. What the server says to
 // that is no answer to the call.
-func (o *Outbound) reopen(ctx context.Context, lost int) error {
+func (o *Outbound) reopen(ctx context.Context, lost int64) error {
 	if err := o.lock(ctx); err != nil {
 		return err
 	}
 	defer o.unlock()
-	if o.session != lost {
+	if o.session.Load() != lost {
 		return nil
 	}
 	ctx, stop := context.WithTimeout(ctx, reopenTime)
@@ -217,6 +270,8 @@ func (o *Outbound) reopen(ctx context.Context, lost int) error {
 	if err := o.handshake(ctx); err != nil {
 		return fmt.Errorf("%w: the session is gone, and a new one: %v", transport.ErrClosed, err)
 	}
+	o.calls.Forget() // what the old session was still doing cannot ask in the new one
+	o.level.forget()
 	select {
 	case o.reopened <- struct{}{}:
 	default:
@@ -236,52 +291,97 @@ func (o *Outbound) lock(ctx context.Context) error {
 
 func (o *Outbound) unlock() { <-o.again }
 
-// Run hears the server's notifications and answers its requests until the connection ends.
-func (o *Outbound) Run(ctx context.Context, changed func()) error {
+// Notify sends a notification of a client to the server.
+func (o *Outbound) Notify(ctx context.Context, method string, params []byte) error {
+	body := jsonrpc.AppendNotification(nil, method, era.CleanResult(params))
+	return o.link.Conn.Send(ctx, transport.Message{Body: body, Header: o.link.Header})
+}
+
+// Run hears the server's notifications and questions until the connection ends.
+func (o *Outbound) Run(ctx context.Context, ear era.Ear) error {
+	o.ear.Store(&ear)
+	if shared, ok := o.link.Conn.(transport.Shared); ok {
+		shared.Hear(func(m *jsonrpc.Message) bool { o.hear(m, nil, nil); return true })
+		defer shared.Hear(nil)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-o.reopened: // what the server lists may be new as well
-			changed()
+		case <-o.reopened: // what the server has may be new as well
+			ear.Missed(o.info.Has, nil)
+			watching.Go(func() { o.watchAgain(ctx, &ear) })
 		case e, open := <-o.link.Conn.Events():
-			if !open {
-				return o.link.Conn.Err()
-			}
 			switch {
+			case !open:
+				return o.link.Conn.Err()
 			case e.Lost:
-				changed()
-			case e.Message.Kind == jsonrpc.Request:
-				o.answer(ctx, e.Message)
-			case e.Message.Method == mcp.NoteToolsListChanged:
-				changed()
+				ear.Missed(o.info.Has, o.watch.wanted())
+			default:
+				o.hear(e.Message, nil, nil)
 			}
 		}
 	}
 }
 
-// answer answers a request of the server: a ping, or a method that we did not declare. It
-// does not wait for the answer to be written, since readers call it.
-func (o *Outbound) answer(ctx context.Context, m *jsonrpc.Message) {
-	body := jsonrpc.AppendResult(nil, m.ID, []byte("{}"))
-	if m.Method != mcp.Ping {
-		object, _ := era.Render(mcp.Errorf(mcp.UnknownMethod, "capability", "the gateway declared no capability for %q", m.Method))
-		body = jsonrpc.AppendError(nil, m.ID, object)
-	}
-	select {
-	case o.room <- struct{}{}:
-	default:
+// hear sorts what the server says. of is the call on whose own stream it came, and relay that
+// call's; nil where it may belong to any. It never blocks, since readers call it.
+func (o *Outbound) hear(m *jsonrpc.Message, of *era.Open, relay func(*jsonrpc.Message)) {
+	switch {
+	case m.Kind == jsonrpc.Request:
+		o.question(m, of)
+		return
+	case m.Kind != jsonrpc.Notification:
+		o.calls.Answered(m.ID)
+		return
+	case m.Method == mcp.NoteCancelled:
+		o.asking.withdraw(rawjson.Get(m.Params, "requestId"))
+		return
+	case m.Method == mcp.NoteElicited:
+		o.elicited.tell(m.Params)
 		return
 	}
-	o.questions.Go(func() {
-		defer func() { <-o.room }()
-		_ = o.link.Conn.Send(ctx, transport.Message{Body: body, Header: o.link.Header})
-	})
+	ear := o.ear.Load()
+	if era.OfNoCall(m.Method) {
+		if ear != nil {
+			ear.Hear(m)
+		}
+		return
+	}
+	if relay == nil {
+		if of = o.belongs(m); of != nil {
+			relay = era.Relay(of.Ctx, of.Call, of.ID())
+		}
+	}
+	switch {
+	case relay != nil:
+		relay(m)
+	case ear != nil:
+		ear.Hear(m)
+	}
 }
 
-// Close ends the connection and waits for answers on their way.
+// belongs gives the call that a notification on a stream of many belongs to: the one whose
+// token it names, or else the only one; nil for none.
+func (o *Outbound) belongs(m *jsonrpc.Message) *era.Open {
+	if m.Method == mcp.NoteProgress {
+		return o.calls.Get(rawjson.Get(m.Params, mcp.MetaProgressToken))
+	}
+	of, several := o.calls.Only()
+	if several && o.p.PerClient {
+		of = o.calls.Newest()
+	}
+	return of
+}
+
+// Close ends the connection and waits for questions and answers on their way.
 func (o *Outbound) Close() error {
+	o.asking.end()
 	err := o.link.Conn.Close()
-	o.questions.Wait()
+	o.asking.wait()
 	return err
 }

@@ -39,6 +39,11 @@ func checkRequest(in *era.Incoming, c *mcp.Call) *era.Answer {
 	if caps == nil || caps[0] != '{' {
 		return refuse(m, era.InvalidParams, fmt.Sprintf("_meta must hold %q, an object", mcp.MetaClientCaps), nil)
 	}
+	if level := rawjson.Get(c.Params.Meta, mcp.MetaLogLevel); level != nil {
+		if text, _ := rawjson.Text(level); era.Severity(text) < 0 { // 2026-07-28, logging, Error Handling
+			return refuse(m, era.InvalidParams, fmt.Sprintf("%q in _meta must be a log level", mcp.MetaLogLevel), nil)
+		}
+	}
 	return nil
 }
 
@@ -70,21 +75,29 @@ func checkHeaders(in *era.Incoming, c *mcp.Call, version string) *era.Answer {
 	if method != m.Method {
 		return mismatch(m, fmt.Sprintf("the header Mcp-Method is %q, the body says %q", method, m.Method))
 	}
-	switch m.Method {
-	case mcp.ToolsCall, mcp.PromptsGet, mcp.ResourcesRead:
-	default:
-		return nil
+	switch {
+	case mcp.MayAsk(m.Method):
+		return checkName(in, c.Name, true)
+	case isTask(m.Method): // SEP-2663, Streamable HTTP: it is there for those in between
+		id, _ := rawjson.Text(rawjson.Get(m.Params, "taskId"))
+		return checkName(in, id, false)
 	}
+	return nil
+}
+
+// checkName holds the header that names what is asked for against the body.
+func checkName(in *era.Incoming, want string, needed bool) *era.Answer {
 	name, bad := one(in, era.HeaderName)
-	if bad != nil {
+	switch {
+	case bad != nil:
 		return bad
+	case name == "" && !needed:
+		return nil
+	case name == "" && want != "":
+		return mismatch(in.Message, "the header Mcp-Name is missing")
 	}
-	if name == "" && c.Name != "" {
-		return mismatch(m, "the header Mcp-Name is missing")
-	}
-	decoded, valid := era.DecodeHeader(name)
-	if !valid || decoded != c.Name {
-		return mismatch(m, fmt.Sprintf("the header Mcp-Name is %q, the body says %q", name, c.Name))
+	if decoded, valid := era.DecodeHeader(name); !valid || decoded != want {
+		return mismatch(in.Message, fmt.Sprintf("the header Mcp-Name is %q, the body says %q", name, want))
 	}
 	return nil
 }

@@ -17,23 +17,37 @@ import (
 // A view is the feed, as a test sets it.
 type view struct {
 	mu      sync.Mutex
-	now     string
+	now     mcp.Seen
 	changed chan struct{}
+	watch   func(ctx context.Context, uri string, inbox mcp.Inbox) (func(), error)
+	notes   []string
 }
 
-func newView() *view { return &view{now: "F0", changed: make(chan struct{})} }
+func newView() *view { return &view{now: mcp.Seen{mcp.Tools: "F0"}, changed: make(chan struct{})} }
 
-func (v *view) Tools(*mcp.Caller) (string, <-chan struct{}) {
+func (v *view) Seen(*mcp.Caller) (mcp.Seen, <-chan struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.now, v.changed
 }
 
-func (v *view) set(now string) {
+func (v *view) Watch(ctx context.Context, _ *mcp.Caller, uri string, inbox mcp.Inbox) (func(), error) {
+	return v.watch(ctx, uri, inbox)
+}
+
+func (v *view) Notify(_ *mcp.Caller, method string, params []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.notes = append(v.notes, method+" "+string(params))
+}
+
+func (v *view) set(tools string) { v.setKind(mcp.Tools, tools) }
+
+func (v *view) setKind(k mcp.Kind, now string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	close(v.changed)
-	v.now, v.changed = now, make(chan struct{})
+	v.now[k], v.changed = now, make(chan struct{})
 }
 
 // told notes what a client is told, and when.
@@ -47,6 +61,20 @@ func (o *told) Notify(raw []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all = append(o.all, time.Since(o.began).String()+" "+string(raw))
+}
+
+func (o *told) Deliver(raw []byte) { o.Notify(raw) }
+
+// lines are the messages alone.
+func (o *told) lines() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var out []string
+	for _, s := range o.all {
+		_, raw, _ := strings.Cut(s, " ")
+		out = append(out, raw)
+	}
+	return out
 }
 
 // methods are the times and methods.
@@ -159,11 +187,14 @@ func TestResultsBearTheirMembers(t *testing.T) {
 		{mcp.ToolsCall, `{"resultType":"complete","x":1e400}`, `{"resultType":"complete","x":1e400,"_meta":{` + self + `}}`},
 		{mcp.ToolsCall, `{"resultType":"input_required","inputRequests":{},"requestState":"s"}`, `{"resultType":"input_required","inputRequests":{},"requestState":"s","_meta":{` + self + `}}`},
 		{mcp.ToolsCall, `{"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"theirs"},"com.example/x":1.0},"content":[]}`, `{"_meta":{` + self + `,"com.example/x":1.0},"content":[],"resultType":"complete"}`},
-		{mcp.ToolsList, `{"tools":[{"name":"a"}]}`, `{"tools":[{"name":"a"}],"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":{` + self + `}}`},
+		{mcp.Tools.List(), `{"tools":[{"name":"a"}]}`, `{"tools":[{"name":"a"}],"resultType":"complete","cacheScope":"private","_meta":{` + self + `},"ttlMs":0}`},
+		{mcp.ResourcesRead, `{"contents":[]}`, `{"contents":[],"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":{` + self + `}}`},
+		{mcp.ResourcesRead, `{"contents":[],"ttlMs":7,"cacheScope":"public"}`, `{"contents":[],"ttlMs":7,"cacheScope":"public","resultType":"complete","_meta":{` + self + `}}`},
+		{mcp.Completion, `{"completion":{}}`, `{"completion":{},"resultType":"complete","_meta":{` + self + `}}`},
 	} {
 		b := inbound(func(context.Context, *mcp.Call) (*mcp.Reply, error) { return &mcp.Reply{Result: []byte(c.result)}, nil }, newView())
 		for range 2 { // the second list comes from memory
-			a := b.Serve(t.Context(), incoming(t, c.method, `"name":"a"`, &told{}))
+			a := b.Serve(t.Context(), incoming(t, c.method, `"name":"a","uri":"a:b","ref":{"type":"ref/prompt","name":"a"}`, &told{}))
 			if want := `{"jsonrpc":"2.0","id":7,"result":` + c.want + `}`; string(a.Body) != want || a.Status != 200 {
 				t.Errorf("%d %s\nwant %s", a.Status, a.Body, want)
 			}
@@ -204,3 +235,7 @@ type presence struct{ self, says string }
 
 func (p presence) Self(mcp.Scope) []byte         { return []byte(p.self) }
 func (p presence) Instructions(mcp.Scope) string { return p.says }
+
+func (p presence) Capabilities(mcp.Scope) []byte {
+	return []byte(`{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"completions":{},"logging":{}}`)
+}

@@ -1,7 +1,6 @@
 package stateless
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +21,10 @@ type Outbound struct {
 	client  []byte // our clientInfo
 	version []byte // the revision as a JSON string
 	info    era.Info
-
-	listening atomic.Pointer[subscription] // the newest one
+	via     string     // our id among gateways
+	calls   era.Ledger // calls of clients
+	watch   watch
+	ear     atomic.Pointer[era.Ear] // nil before Run
 
 	mirrors atomic.Pointer[map[string][]mirror] // by tool, as last listed; nil off HTTP
 	listed  atomic.Pointer[era.ListBounds]      // of that listing
@@ -33,12 +34,19 @@ type Outbound struct {
 // it speaks no stateless revision of ours.
 var ErrNotStateless = errors.New("the server speaks no stateless revision")
 
+// Params say who we are to a server.
+type Params struct {
+	Self []byte // our Implementation object
+	Via  string // our id among gateways; empty for none
+}
+
 // Connect asks the server what it is (2026-07-28, discovery). The connection stays the
 // caller's to close where it fails. A refusal that is a state of the server, an HTTP
 // status, is passed as it is.
-func Connect(ctx context.Context, conn transport.Conn, self []byte) (*Outbound, error) {
+func Connect(ctx context.Context, conn transport.Conn, p Params) (*Outbound, error) {
 	date := era.Newest(true).Date
-	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateless}, client: self, version: rawjson.AppendText(nil, date)}
+	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateless}, client: p.Self, via: p.Via, version: rawjson.AppendText(nil, date)}
+	o.watch = watch{held: -1, changed: make(chan struct{}, 1), waiting: map[chan<- error]int{}, open: map[string]*subscription{}}
 	o.link.Header = []transport.Header{{Name: era.HeaderVersion, Value: date}}
 	result, err := o.round(ctx, o.link.NextID(), mcp.Discover, nil, nil, nil)
 	var remote *mcp.Remote
@@ -74,33 +82,30 @@ func readInfo(result []byte, date string) era.Info {
 		info.ServerInfo = self
 	}
 	info.Instructions, _ = rawjson.Text(rawjson.Get(result, "instructions"))
-	if tools := rawjson.Get(rawjson.Get(result, "capabilities"), "tools"); tools != nil {
-		info.HasTools = true
-		info.Announces = string(rawjson.Get(tools, "listChanged")) == "true"
-	}
+	info.ReadCapabilities(rawjson.Get(result, "capabilities"))
 	return info
 }
 
 // Info is what the server said in its discovery.
 func (o *Outbound) Info() era.Info { return o.info }
 
-// Tools lists the server's tools. A server that declares none is not asked.
-func (o *Outbound) Tools(ctx context.Context, b era.ListBounds) (*era.Listing, error) {
-	if !o.info.HasTools {
+// List lists one kind. A server that declares none of it is not asked.
+func (o *Outbound) List(ctx context.Context, kind mcp.Kind, b era.ListBounds) (*era.Listing, error) {
+	if !o.info.Has[kind] {
 		return &era.Listing{}, nil
 	}
-	l, err := era.Follow(ctx, "tools", b, func(ctx context.Context, cursor []byte) ([]byte, error) {
+	l, err := era.Follow(ctx, kind, b, func(ctx context.Context, cursor []byte) ([]byte, error) {
 		params := []byte(nil)
 		if cursor != nil {
 			params = append(append([]byte(`{"cursor":`), cursor...), '}')
 		}
-		result, err := o.round(ctx, o.link.NextID(), mcp.ToolsList, params, nil, nil)
+		result, err := o.round(ctx, o.link.NextID(), kind.List(), params, nil, nil)
 		if err == nil && resultType(result) != era.TypeComplete {
 			return nil, errors.New("the answer to a list must be complete")
 		}
 		return result, err
 	})
-	if err == nil && o.link.Conn.OwnStream() {
+	if err == nil && kind == mcp.Tools && o.link.Conn.OwnStream() {
 		o.listed.Store(&b)
 		o.readMirrors(l)
 	}
@@ -111,8 +116,8 @@ func (o *Outbound) Tools(ctx context.Context, b era.ListBounds) (*era.Listing, e
 // annotations break the rules, as an HTTP client must.
 func (o *Outbound) readMirrors(l *era.Listing) {
 	all := map[string][]mirror{}
-	kept := l.Tools[:0:0]
-	for _, tool := range l.Tools {
+	kept := l.Entries[:0:0]
+	for _, tool := range l.Entries {
 		name, _ := rawjson.Text(rawjson.Get(tool, "name"))
 		mirrors, err := readMirrors(rawjson.Get(tool, "inputSchema"))
 		if err != nil {
@@ -124,7 +129,7 @@ func (o *Outbound) readMirrors(l *era.Listing) {
 		}
 		kept = append(kept, tool)
 	}
-	l.Tools = kept
+	l.Entries = kept
 	o.mirrors.Store(&all)
 }
 
@@ -140,22 +145,24 @@ func (o *Outbound) Check(ctx context.Context) error {
 
 // round sends a request with params that have no _meta.
 func (o *Outbound) round(ctx context.Context, id []byte, method string, params, capabilities []byte, on func(*jsonrpc.Message)) ([]byte, error) {
-	params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "_meta", Value: o.meta(nil, capabilities, nil)})
+	params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "_meta", Value: o.meta(nil, capabilities, nil, "")})
 	return o.link.Round(ctx, id, method, params, o.headers(method, ""), on)
 }
 
 // meta makes the _meta of one request: the sender's own keys, and those of this hop.
-func (o *Outbound) meta(sent, capabilities, token []byte) []byte {
+func (o *Outbound) meta(sent, capabilities, token []byte, level string) []byte {
 	if capabilities == nil {
 		capabilities = []byte("{}")
 	}
-	edits := []rawjson.Edit{
-		{Key: mcp.MetaVersion, Value: o.version},
-		{Key: mcp.MetaClientInfo, Value: o.client},
-		{Key: mcp.MetaClientCaps, Value: capabilities},
-	}
+	edits := append(era.Via(sent, o.via),
+		rawjson.Edit{Key: mcp.MetaVersion, Value: o.version},
+		rawjson.Edit{Key: mcp.MetaClientInfo, Value: o.client},
+		rawjson.Edit{Key: mcp.MetaClientCaps, Value: capabilities})
 	if token != nil {
 		edits = append(edits, rawjson.Edit{Key: mcp.MetaProgressToken, Value: token})
+	}
+	if level != "" {
+		edits = append(edits, rawjson.Edit{Key: mcp.MetaLogLevel, Value: rawjson.AppendText(nil, level)})
 	}
 	return era.CleanMeta(sent, edits...)
 }
@@ -163,50 +170,96 @@ func (o *Outbound) meta(sent, capabilities, token []byte) []byte {
 // headers mirrors the body (2026-07-28, Streamable HTTP, Standard Request Headers).
 func (o *Outbound) headers(method, name string) []transport.Header {
 	h := append(o.link.Header[:1:1], transport.Header{Name: era.HeaderMethod, Value: method})
-	if name != "" {
+	if named(method) && name != "" {
 		h = append(h, transport.Header{Name: era.HeaderName, Value: era.EncodeHeader(name)})
 	}
 	return h
 }
 
-// Handle sends a call to the server.
+// named tells whether a header bears the name that the request is about.
+func named(method string) bool {
+	switch method {
+	case mcp.ToolsCall, mcp.PromptsGet, mcp.ResourcesRead, mcp.TasksGet, mcp.TasksUpdate, mcp.TasksCancel:
+		return true
+	}
+	return false
+}
+
+// Handle sends a call to the server. A caller that takes rounds is given each of them; for
+// another they are made here.
 func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
-	result, err := o.call(ctx, c)
+	if !c.From.TakesRounds {
+		return o.handleRounds(ctx, c)
+	}
+	result, err := o.send(ctx, c, nil)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := readReply(c, result)
+	if err == nil && reply.Kind == mcp.InputRequired {
+		err = checkRound(c, result)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+// send is one round of a call.
+func (o *Outbound) send(ctx context.Context, c *mcp.Call, round []rawjson.Edit) ([]byte, error) {
+	result, err := o.call(ctx, c, round)
 	if remote := era.AsRemote(err); remote != nil && remote.Number == era.HeaderMismatch && o.mirrors.Load() != nil && ctx.Err() == nil {
 		// The tool's parameters may have changed since it was listed. The answer proves
 		// that it did not run, so it goes once more (2026-07-28, Streamable HTTP, Client Behavior).
-		if _, stale := o.Tools(ctx, *o.listed.Load()); stale == nil {
-			result, err = o.call(ctx, c)
+		if _, stale := o.List(ctx, mcp.Tools, *o.listed.Load()); stale == nil {
+			result, err = o.call(ctx, c, round)
 		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		return nil, handleError(c, err)
 	}
-	return readReply(c, result)
+	return result, nil
 }
 
 // call is one request of a call and its answer.
-func (o *Outbound) call(ctx context.Context, c *mcp.Call) ([]byte, error) {
+func (o *Outbound) call(ctx context.Context, c *mcp.Call, round []rawjson.Edit) ([]byte, error) {
 	id := o.link.NextID()
 	var token []byte
 	if c.Params.ProgressToken != nil {
 		token = id
 	}
-	params := era.CallParams(c, o.meta(c.Params.Meta, bridged(c.From), token))
+	params := era.CallParams(c, o.meta(c.Params.Meta, bridged(c.From), token, c.From.LogLevel))
+	if round != nil {
+		params = rawjson.AppendEdited(nil, params, round...)
+	}
 	header := o.headers(c.Method, c.Target.Origin)
-	if all := o.mirrors.Load(); all != nil {
+	if all := o.mirrors.Load(); all != nil && c.Method == mcp.ToolsCall {
 		if mirrors := (*all)[c.Target.Origin]; mirrors != nil {
 			header = append(header, mirrored(mirrors, rawjson.Get(c.Params.Raw, "arguments"))...)
 		}
 	}
-	result, err := o.link.Round(ctx, id, c.Method, params, header, era.Relay(ctx, c, id))
+	of := o.calls.Begin(ctx, c, id)
+	result, err := o.link.Round(ctx, id, c.Method, params, header, o.during(of, id))
+	o.calls.End(of, err)
 	if err != nil && ctx.Err() != nil && !o.link.Conn.OwnStream() { // elsewhere the closed stream has told it
 		o.link.Cancel(id)
 	}
 	return result, err
+}
+
+// during hears what the server says while a call runs.
+func (o *Outbound) during(of *era.Open, id []byte) func(*jsonrpc.Message) {
+	relay := era.Relay(of.Ctx, of.Call, id)
+	return func(m *jsonrpc.Message) {
+		if ear := o.ear.Load(); ear != nil && era.OfNoCall(m.Method) {
+			ear.Hear(m)
+			return
+		}
+		relay(m)
+	}
 }
 
 func readReply(c *mcp.Call, result []byte) (*mcp.Reply, error) {
@@ -214,14 +267,32 @@ func readReply(c *mcp.Call, result []byte) (*mcp.Reply, error) {
 	case era.TypeComplete:
 		return &mcp.Reply{Result: era.CleanResult(result)}, nil
 	case era.TypeInputRequired:
-		if !c.From.TakesRounds {
-			return nil, mcp.Errorf(mcp.Internal, "input_required", "server %q asks for input that this client was not declared to give", c.Target.Server)
+		if !mcp.MayAsk(c.Method) { // 2026-07-28, patterns, Multi Round-Trip Requests, Supported Requests
+			return nil, mcp.Errorf(mcp.Internal, "server_invalid", "server %q asks for input where a server must not", c.Target.Server)
 		}
 		return &mcp.Reply{Kind: mcp.InputRequired, Result: era.CleanResult(result)}, nil
+	case typeTask:
+		if extension(c.From, extensionTasks) != nil {
+			return &mcp.Reply{Result: era.CleanResult(result)}, nil
+		}
+		fallthrough
 	default:
 		// 2026-07-28, basic, ResultType: a type that nobody declared makes the result invalid.
 		return nil, mcp.Errorf(mcp.Internal, "server_invalid", "server %q gave a result of unknown type %.40q", c.Target.Server, t)
 	}
+}
+
+// Extensions that cross the gateway (2026-07-28, versioning, Extension Negotiation), and the
+// type of result that one of them adds.
+const (
+	extensionUI    = "io.modelcontextprotocol/ui"
+	extensionTasks = "io.modelcontextprotocol/tasks"
+	typeTask       = "task"
+)
+
+// extension gives what a caller declared of an extension; nil where it did not.
+func extension(from *mcp.Caller, name string) []byte {
+	return rawjson.Get(rawjson.Get(from.Capabilities, "extensions"), name)
 }
 
 // resultType is complete where a result does not say.
@@ -251,38 +322,46 @@ func handleError(c *mcp.Call, err error) error {
 	return era.Unavailable(c.Target.Server, err)
 }
 
-// bridged are the capabilities that a caller's rounds may use: what it declared, cut to
-// what the gateway carries. Callers that take no rounds have none yet.
+// bridged are the capabilities of a request: what its caller declared, cut to what the
+// gateway carries, whichever way the caller itself is asked.
 func bridged(from *mcp.Caller) []byte {
-	if !from.TakesRounds || len(from.Capabilities) == 0 {
-		return nil
-	}
-	var drop []rawjson.Edit
-	for f := range rawjson.Members(from.Capabilities) {
-		switch string(f.Key) {
-		case `"elicitation"`, `"sampling"`, `"roots"`:
-		default:
-			if key, ok := rawjson.Text(f.Key); ok {
-				drop = append(drop, rawjson.Edit{Key: key})
+	caps := era.Cut(from.Capabilities, "elicitation", "sampling", "roots", "extensions")
+	var edits []rawjson.Edit
+	for f := range rawjson.Members(caps) {
+		key, _ := rawjson.Text(f.Key)
+		switch {
+		case f.Value[0] != '{':
+			edits = append(edits, rawjson.Edit{Key: key})
+		case key == "extensions":
+			if kept := era.Cut(f.Value, extensionUI, extensionTasks); len(kept) != len(f.Value) {
+				edits = append(edits, rawjson.Edit{Key: key, Value: kept})
 			}
 		}
 	}
-	if drop == nil {
-		return from.Capabilities
+	if edits == nil {
+		return caps
 	}
-	return rawjson.AppendEdited(nil, from.Capabilities, drop...)
+	return rawjson.AppendEdited(nil, caps, edits...)
 }
 
-// Run keeps one subscription of ours open, where the server announces changes, and waits
-// for the end of the connection.
-func (o *Outbound) Run(ctx context.Context, changed func()) error {
+// Notify does nothing: the notifications of clients are of other revisions.
+func (o *Outbound) Notify(context.Context, string, []byte) error { return nil }
+
+// Run keeps one subscription of ours open, where the server tells of changes, and waits for
+// the end of the connection.
+func (o *Outbound) Run(ctx context.Context, ear era.Ear) error {
+	o.ear.Store(&ear)
+	if shared, ok := o.link.Conn.(transport.Shared); ok {
+		shared.Hear(o.hear)
+		defer shared.Hear(nil)
+	}
 	ctx, stop := context.WithCancel(ctx)
-	var listener sync.WaitGroup
-	defer listener.Wait()
+	var listening sync.WaitGroup
+	defer listening.Wait()
 	defer stop()
 	lost := make(chan error, 1)
-	if o.info.Announces {
-		listener.Go(func() { lost <- o.subscribe(ctx, changed) })
+	if o.info.Subscribes || o.filter(nil) != nil {
+		listening.Go(func() { lost <- o.subscribe(ctx, &ear, &listening) })
 	}
 	for {
 		select {
@@ -291,106 +370,29 @@ func (o *Outbound) Run(ctx context.Context, changed func()) error {
 		case err := <-lost:
 			return err
 		case e, open := <-o.link.Conn.Events():
-			if !open {
+			switch {
+			case !open:
 				return o.link.Conn.Err()
-			}
-			if e.Lost {
-				changed()
-			} else {
-				o.hear(ctx, e.Message)
+			case e.Lost:
+				uris, _ := o.watch.wanted()
+				ear.Missed(o.info.Announces, uris)
+			case !o.hear(e.Message) && !o.link.Conn.OwnStream():
+				o.refuse(ctx, e.Message)
 			}
 		}
 	}
 }
 
-// hear takes what belongs to no call: the end of our subscription, which a server on a
-// pipe announces (2026-07-28, cancellation), and requests, which this era's servers do not
-// make; some do, and would wait.
-func (o *Outbound) hear(ctx context.Context, m *jsonrpc.Message) {
-	switch {
-	case m.Method == mcp.NoteCancelled:
-		if s := o.listening.Load(); s != nil && bytes.Equal(rawjson.Get(m.Params, "requestId"), s.id) {
-			s.end()
-		}
-	case m.Kind == jsonrpc.Request && !o.link.Conn.OwnStream():
-		object, _ := era.Render(mcp.Errorf(mcp.UnknownMethod, "method", "servers make no requests in this revision"))
-		ctx, stop := context.WithTimeout(ctx, refusalTime)
-		defer stop()
-		_ = o.link.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendError(nil, m.ID, object)})
-	}
+// refuse answers a request, which this era's servers do not make; some do, and would wait.
+func (o *Outbound) refuse(ctx context.Context, m *jsonrpc.Message) {
+	object, _ := era.Render(mcp.Errorf(mcp.UnknownMethod, "method", "servers make no requests in this revision"))
+	ctx, stop := context.WithTimeout(ctx, refusalTime)
+	defer stop()
+	_ = o.link.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendError(nil, m.ID, object)})
 }
 
 // refusalTime is how long a server that asks may take to take the answer.
 const refusalTime = 2 * time.Second
-
-// Bounds of the subscription's back-off.
-const (
-	minRelisten  = time.Second
-	maxRelisten  = 60 * time.Second
-	lostAfter    = 3 // listens in a row that never were acknowledged
-	longRelisten = 10 * time.Second
-)
-
-// subscribe listens, and listens again where the stream ends: a result, a cancellation and
-// a lost stream all mean the same, that changes may have been missed. It gives up when the
-// server cannot be reached any more.
-func (o *Outbound) subscribe(ctx context.Context, changed func()) error {
-	wait, failures := minRelisten, 0
-	for {
-		began := time.Now()
-		acknowledged := false
-		err := o.listenOnce(ctx, func() {
-			acknowledged = true
-			changed() // what changed between the last listing and now was told to nobody
-		}, changed)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if acknowledged {
-			failures = 0
-		} else if failures++; failures >= lostAfter && unreachable(err) {
-			return fmt.Errorf("subscriptions/listen: %w", err)
-		}
-		if acknowledged && time.Since(began) > longRelisten {
-			wait = minRelisten
-		}
-		if !era.Sleep(ctx, wait) {
-			return ctx.Err()
-		}
-		wait = min(2*wait, maxRelisten)
-	}
-}
-
-func unreachable(err error) bool {
-	var remote *mcp.Remote
-	return err != nil && !errors.As(err, &remote)
-}
-
-// A subscription is one listen request of ours; end ends it.
-type subscription struct {
-	id  []byte
-	end context.CancelFunc
-}
-
-// listenOnce holds one subscription until it ends.
-func (o *Outbound) listenOnce(ctx context.Context, acknowledged, changed func()) error {
-	id := o.link.NextID()
-	held, end := context.WithCancel(ctx)
-	defer end()
-	o.listening.Store(&subscription{id, end})
-	_, err := o.round(held, id, mcp.SubscriptionsListen, []byte(`{"notifications":{"toolsListChanged":true}}`), nil, func(m *jsonrpc.Message) {
-		switch m.Method {
-		case mcp.NoteAcknowledged:
-			acknowledged()
-		case mcp.NoteToolsListChanged:
-			changed()
-		}
-	})
-	if ctx.Err() != nil && !o.link.Conn.OwnStream() {
-		o.link.Cancel(id)
-	}
-	return err
-}
 
 // Close ends the connection.
 func (o *Outbound) Close() error { return o.link.Conn.Close() }

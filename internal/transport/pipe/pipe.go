@@ -128,6 +128,9 @@ func (c *conn) Send(ctx context.Context, m transport.Message) error {
 	return c.duplex.Send(ctx, m.Body)
 }
 
+// Hear offers what names no open call as it is read.
+func (c *conn) Hear(f func(*jsonrpc.Message) bool) { c.duplex.Hear(f) }
+
 // Listen does nothing: there is one stream from the start.
 func (c *conn) Listen() {}
 

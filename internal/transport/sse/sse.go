@@ -188,6 +188,9 @@ func (c *Conn) Send(ctx context.Context, m transport.Message) error {
 	return c.duplex.Send(ctx, m.Body)
 }
 
+// Hear offers what names no open call as it is read.
+func (c *Conn) Hear(f func(*jsonrpc.Message) bool) { c.duplex.Hear(f) }
+
 // Listen does nothing: the stream has been open since Dial.
 func (c *Conn) Listen() {}
 

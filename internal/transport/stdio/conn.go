@@ -54,6 +54,9 @@ func (c *conn) Send(ctx context.Context, m transport.Message) error {
 	return c.duplex.Send(ctx, m.Body)
 }
 
+// Hear offers what names no open call as it is read.
+func (c *conn) Hear(f func(*jsonrpc.Message) bool) { c.duplex.Hear(f) }
+
 // Listen does nothing: stdout is there from the start.
 func (c *conn) Listen() {}
 

@@ -22,18 +22,22 @@ export function readResults(dir) {
       }
     }
   }
-  if (Object.keys(results.statuses).length === 0) throw new Error(`the suite gave no results; see ${dir}/suite.log`);
+  if (Object.keys(results.statuses).length === 0) throw new Error(`the suite gave no results; see suite.log`);
   return results;
 }
 
-export function totals({ counts }) {
-  const all = Object.values(counts);
-  const sum = (status) => all.reduce((n, c) => n + (c[status] ?? 0), 0);
-  return {
-    scenarios: all.length, clean: all.filter((c) => !c.FAILURE).length,
-    passed: sum('SUCCESS'), failed: sum('FAILURE'), warnings: sum('WARNING'),
-  };
+/** Puts the results of later, scenario by scenario, in the place of those that are there. */
+export function replace(results, later) {
+  for (const scenario of Object.keys(later.statuses)) {
+    results.statuses[scenario] = later.statuses[scenario];
+    results.counts[scenario] = later.counts[scenario];
+    for (const key of Object.keys(results.errors)) if (key.startsWith(`${scenario} :: `)) delete results.errors[key];
+  }
+  Object.assign(results.errors, later.errors);
 }
+
+/** How many of the scenarios passed, as the suite sees it: they ran, and no check failed. */
+export const passed = ({ counts }, scenarios) => scenarios.filter((name) => counts[name] && !counts[name].FAILURE).length;
 
 /** Every check whose status is not the direct run's. One that is gone counts: a scenario that skips silently would look clean otherwise. */
 export function differences(baseline, { statuses, errors }) {

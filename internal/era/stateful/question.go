@@ -1,0 +1,276 @@
+package stateful
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"mcpgateway/internal/era"
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+	"mcpgateway/internal/transport"
+)
+
+const (
+	maxAsking  = 1024 // questions of one server that wait for a client
+	maxAnswers = 64   // answers that are being written at once without having waited; more are dropped
+)
+
+// asking is the ledger of a server's open questions, and the goroutines that wait for their
+// answers or write them.
+type asking struct {
+	ctx  context.Context // ends with the connection
+	stop context.CancelFunc
+	room chan struct{} // for answers that are given at once
+
+	mu     sync.Mutex
+	open   map[string]*question // guarded by mu: by the server's id
+	closed bool                 // guarded by mu: nothing is started any more
+	run    sync.WaitGroup
+}
+
+// A question was put to a client and is not answered; end ends the wait.
+type question struct{ end context.CancelFunc }
+
+func (a *asking) init() {
+	a.ctx, a.stop = context.WithCancel(context.Background())
+	a.room = make(chan struct{}, maxAnswers)
+	a.open = map[string]*question{}
+}
+
+// begin enters a question and runs f, which waits for its answer. It is nil where f runs.
+func (a *asking) begin(id []byte, q *question, f func()) *mcp.Error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+		return mcp.Errorf(mcp.Internal, "closed", "the connection is being closed")
+	case a.open[string(id)] != nil:
+		return mcp.Errorf(mcp.InvalidRequest, "id", "a request with this id is open")
+	case len(a.open) >= maxAsking:
+		return mcp.Errorf(mcp.Overloaded, "questions", "%d questions of this server are open", maxAsking)
+	}
+	a.open[string(id)] = q
+	a.run.Go(f)
+	return nil
+}
+
+// settle takes a question out. It is false where the server had withdrawn it.
+func (a *asking) settle(id []byte, q *question) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.open[string(id)] != q {
+		return false
+	}
+	delete(a.open, string(id))
+	return true
+}
+
+// withdraw ends a question that its server does not want answered any more (2025-11-25,
+// cancellation).
+func (a *asking) withdraw(id []byte) {
+	a.mu.Lock()
+	q := a.open[string(id)]
+	delete(a.open, string(id))
+	a.mu.Unlock()
+	if q != nil {
+		q.end()
+	}
+}
+
+// write runs f, which writes an answer. Where the server reads none it is dropped.
+func (a *asking) write(f func()) {
+	select {
+	case a.room <- struct{}{}:
+	default:
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		<-a.room
+		return
+	}
+	a.run.Go(func() {
+		defer func() { <-a.room }()
+		f()
+	})
+}
+
+// end starts nothing any more and ends what waits.
+func (a *asking) end() {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.stop()
+}
+
+func (a *asking) wait() { a.run.Wait() }
+
+// question answers a request of the server: at once where that is ours to do, else by asking
+// the client whose call it belongs to. of is the call on whose own stream it came; nil for
+// none.
+func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
+	switch {
+	case m.Method == mcp.Ping:
+		o.answer(jsonrpc.AppendResult(nil, m.ID, []byte("{}")))
+		return
+	case m.Method == mcp.RootsList && o.p.Roots != nil:
+		result := append(append([]byte(`{"roots":`), o.p.Roots...), '}')
+		o.answer(jsonrpc.AppendResult(nil, m.ID, result))
+		return
+	}
+	bad := era.MayAsk(o.p.Capabilities, m.Method, m.Params)
+	if bad == nil && of == nil {
+		of, bad = o.addressee()
+	}
+	if bad == nil {
+		bad = o.ask(m, of)
+	}
+	if bad != nil {
+		o.answer(refusal(m.ID, bad))
+	}
+}
+
+// errNoCall: whoever asks so late asks nobody.
+var errNoCall = mcp.Errorf(mcp.Internal, "attribution", "no call is open that the question could belong to")
+
+// addressee gives the call that a question belongs to which came on a stream of many: the
+// only one that the server has not answered. Which of several it is nobody can know, so that
+// it goes to one of them only where all are one client's.
+func (o *Outbound) addressee() (*era.Open, *mcp.Error) {
+	of, several := o.calls.Only()
+	if several && o.p.PerClient {
+		of, several = o.calls.Newest(), false
+	}
+	if several {
+		bad := mcp.Errorf(mcp.Internal, "attribution", `several calls are in flight on this connection (one that was cancelled counts until it is answered), so the gateway cannot tell which client the question is for; set "sessions": "per-client" for this server in the gateway's configuration`)
+		o.p.Report(`it asked a question while several calls were in flight, which was refused; set "sessions": "per-client" for this server`)
+		return nil, bad
+	}
+	if of == nil {
+		return nil, errNoCall
+	}
+	return of, nil
+}
+
+// ask puts a question to the caller of a call. The wait ends with the call, or when the
+// server withdraws the question, which then is not answered.
+func (o *Outbound) ask(m *jsonrpc.Message, of *era.Open) *mcp.Error {
+	if of.Ctx.Err() != nil {
+		return errNoCall
+	}
+	ctx, end := context.WithCancel(of.Ctx)
+	q := &question{end}
+	o.elicited.remember(of.Call.From, m)
+	bad := o.asking.begin(m.ID, q, func() {
+		defer context.AfterFunc(o.asking.ctx, end)()
+		result, err := of.Call.Back.Ask(ctx, m.Method, era.CleanResult(m.Params))
+		end()
+		if !o.asking.settle(m.ID, q) {
+			return
+		}
+		body := jsonrpc.AppendResult(nil, m.ID, era.CleanResult(result))
+		if err != nil {
+			if of.Ctx.Err() != nil {
+				err = errNoCall
+			}
+			body = refusal(m.ID, err)
+		}
+		o.send(body)
+	})
+	if bad != nil {
+		end()
+	}
+	return bad
+}
+
+// refusal is the error answer to a question. What the client itself said passes as it is.
+func refusal(id []byte, err error) []byte {
+	if remote := era.AsRemote(err); remote != nil {
+		return jsonrpc.AppendError(nil, id, remote.Raw)
+	}
+	object, _ := era.Render(err)
+	return jsonrpc.AppendError(nil, id, object)
+}
+
+// answer writes an answer without waiting until it is written.
+func (o *Outbound) answer(body []byte) { o.asking.write(func() { o.send(body) }) }
+
+func (o *Outbound) send(body []byte) {
+	_ = o.link.Conn.Send(o.asking.ctx, transport.Message{Body: body, Header: o.link.Header})
+}
+
+// maxElicitations bounds the ids of elicitations that are remembered.
+const maxElicitations = 1024
+
+// elicitations remembers which client was sent to which URL, since the server's word that it
+// is done there belongs to that client alone (2025-11-25, elicitation, Completion
+// Notifications for URL Mode Elicitation). Stateless clients are told nothing.
+type elicitations struct {
+	mu    sync.Mutex
+	of    map[string]*mcp.Caller // guarded by mu: by the decoded id
+	order []string               // guarded by mu: oldest first
+}
+
+const memberElicitationID = "elicitationId"
+
+// remember notes whom a question sends to a URL.
+func (e *elicitations) remember(from *mcp.Caller, m *jsonrpc.Message) {
+	if m.Method == mcp.Elicit && era.ElicitMode(m.Params) == "url" {
+		e.note(from, rawjson.Get(m.Params, memberElicitationID))
+	}
+}
+
+func (e *elicitations) note(from *mcp.Caller, raw []byte) {
+	id, ok := rawjson.Text(raw)
+	if !ok || from.Inbox == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.of == nil {
+		e.of = map[string]*mcp.Caller{}
+	}
+	if e.of[id] == nil {
+		if len(e.order) >= maxElicitations {
+			delete(e.of, e.order[0])
+			e.order = e.order[1:]
+		}
+		e.order = append(e.order, id)
+	}
+	e.of[id] = from
+}
+
+// tell passes on that an elicitation is done. It stays known, for a client may be told twice
+// but must not be missed; another session's never gets it.
+func (e *elicitations) tell(params []byte) {
+	id, ok := rawjson.Text(rawjson.Get(params, memberElicitationID))
+	if !ok {
+		return
+	}
+	e.mu.Lock()
+	from := e.of[id]
+	e.mu.Unlock()
+	if from == nil {
+		return
+	}
+	select {
+	case <-from.Ended:
+	default:
+		from.Inbox.Put(mcp.NoteElicited, era.CleanResult(params))
+	}
+}
+
+// rememberRequired notes the elicitations that a call was refused for (2025-11-25,
+// elicitation, URL Elicitation Required Error).
+func (o *Outbound) rememberRequired(from *mcp.Caller, err error) {
+	var remote *mcp.Remote
+	if !errors.As(err, &remote) || remote.Number != era.URLElicitation {
+		return
+	}
+	for one := range rawjson.Elements(rawjson.Get(rawjson.Get(remote.Raw, "data"), "elicitations")) {
+		o.elicited.note(from, rawjson.Get(one, memberElicitationID))
+	}
+}

@@ -1,0 +1,167 @@
+package registry
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"mcpgateway/internal/config"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/upstream"
+)
+
+// List is the state of every server, in the order of lists.
+func (r *Registry) List() []Server {
+	r.mu.Lock()
+	members := append([]*member(nil), r.members...)
+	r.mu.Unlock()
+	out := make([]Server, len(members))
+	for i, m := range members {
+		out[i] = Server{Def: m.def, Source: m.source}
+		if m.server == nil {
+			out[i].Status = upstream.Status{Name: m.def.Name, Transport: m.def.Transport, State: "disabled", Since: m.since, Reason: "the config says \"enabled\": false"}
+			continue
+		}
+		out[i].Status = m.server.Status()
+	}
+	return out
+}
+
+// Tried tells whether every enabled server was tried once.
+func (r *Registry) Tried() bool {
+	r.mu.Lock()
+	started := r.started
+	r.mu.Unlock()
+	return started && len(r.Untried()) == 0
+}
+
+// Untried names the enabled servers that were not tried yet.
+func (r *Registry) Untried() []string {
+	names := []string{}
+	for _, m := range r.snapshot() {
+		select {
+		case <-m.server.Tried():
+		default:
+			names = append(names, m.def.Name)
+		}
+	}
+	return names
+}
+
+// WaitTried waits until each of the named servers was tried once, or ctx ends.
+func (r *Registry) WaitTried(ctx context.Context, names ...string) {
+	for _, m := range r.snapshot(names...) {
+		select {
+		case <-m.server.Tried():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// WaitListed waits until the server was tried once, or every one where none is named, but
+// only so long after the start: lists never wait for a slow server twice.
+func (r *Registry) WaitListed(ctx context.Context, server string) {
+	r.mu.Lock()
+	left := time.Until(r.since.Add(r.p.ListWait))
+	r.mu.Unlock()
+	if left <= 0 {
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, left)
+	defer stop()
+	if server == "" {
+		r.WaitTried(ctx)
+	} else {
+		r.WaitTried(ctx, server)
+	}
+}
+
+// Has tells whether a server of this name is wanted and enabled.
+func (r *Registry) Has(name string) bool { return r.find(name) != nil }
+
+// Handler answers calls to a server, whatever they name; nil where there is no such server.
+func (r *Registry) Handler(name string) mcp.Handler {
+	if m := r.find(name); m != nil {
+		return m.server
+	}
+	return nil
+}
+
+// WatchResource has told called when a resource of a server changes, until stop is called.
+// told must not block.
+func (r *Registry) WatchResource(ctx context.Context, server, uri string, told func()) (stop func(), err error) {
+	m := r.find(server)
+	if m == nil {
+		return nil, mcp.Errorf(mcp.Unavailable, "server_down", "server %q is gone", server)
+	}
+	return m.server.WatchResource(ctx, uri, told)
+}
+
+// Notify passes a client's notification on to a server, or to every one where none is named.
+// It does not block.
+func (r *Registry) Notify(server string, from *mcp.Caller, method string, params []byte) {
+	var names []string
+	if server != "" {
+		names = []string{server}
+	}
+	for _, m := range r.snapshot(names...) {
+		m.server.Notify(from, method, params)
+	}
+}
+
+// Capabilities are what a server declared, raw; nil before it did.
+func (r *Registry) Capabilities(name string) []byte {
+	if m := r.find(name); m != nil {
+		return m.server.Status().Info.Capabilities
+	}
+	return nil
+}
+
+// ServerInfo is what a server said about itself; nil before it did.
+func (r *Registry) ServerInfo(name string) []byte {
+	if m := r.find(name); m != nil {
+		return m.server.Status().Info.ServerInfo
+	}
+	return nil
+}
+
+func (r *Registry) find(name string) *member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.members {
+		if m.def.Name == name && m.server != nil {
+			return m
+		}
+	}
+	return nil
+}
+
+// Missing gives a server that is not ready and whose tool or prompt this name would be.
+func (r *Registry) Missing(s mcp.Scope, name string) (server, state string) {
+	for _, m := range r.snapshot() {
+		if s.Server == "" && !owns(m.def, name) || s.Server != "" && s.Server != m.def.Name {
+			continue
+		}
+		if st := m.server.Status().State; st != upstream.Ready {
+			return m.def.Name, string(st)
+		}
+	}
+	return "", ""
+}
+
+// owns tells whether a name begins as those of a server do.
+func owns(def config.Server, name string) bool {
+	return slices.ContainsFunc(prefixes(def), func(prefix string) bool {
+		rest, ok := strings.CutPrefix(name, prefix)
+		return ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "__"))
+	})
+}
+
+// Asked tells every server that a client listed.
+func (r *Registry) Asked() {
+	for _, m := range r.snapshot() {
+		m.server.Asked()
+	}
+}

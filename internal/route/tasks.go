@@ -1,0 +1,72 @@
+package route
+
+import (
+	"context"
+	"strings"
+
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+// A task's id goes out sealed with its server and for its principal, so that it tells whom
+// to ask and is of no use to anybody else (SEP-2663, Security Implications). Sealed ids begin
+// so.
+const sealedTask = "mgwt1."
+
+const memberTask = "taskId"
+
+// task routes what is asked of a task to the server that has it.
+func (r *Router) task(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+	id, _ := rawjson.Text(rawjson.Get(c.Params.Raw, memberTask))
+	server, origin, ok := r.OpenTask(c.From, id)
+	if !ok {
+		return nil, mcp.Errorf(mcp.InvalidParams, "unknown_task", "there is no such task")
+	}
+	handler := r.house.Handler(server)
+	if handler == nil {
+		return nil, mcp.Errorf(mcp.InvalidParams, "unknown_task", "there is no such task; its server is gone")
+	}
+	c.Name = id
+	c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: memberTask, Value: rawjson.AppendText(nil, origin)})
+	c.Target = mcp.Target{Server: server, Kind: "task", Canonical: server, Origin: origin, Handler: handler}
+	return r.pass(ctx, c, r.catalog.View())
+}
+
+// shownTask is a result whose task has the id that the caller knows.
+func (r *Router) shownTask(c *mcp.Call, result []byte) []byte {
+	switch c.Method {
+	case mcp.ToolsCall:
+		if string(rawjson.Get(result, "resultType")) != `"task"` {
+			return result
+		}
+		return editText(result, memberTask, func(id string) string { return r.SealTask(c.From, c.Target.Server, id) })
+	case mcp.TasksGet, mcp.TasksUpdate, mcp.TasksCancel:
+		return editText(result, memberTask, func(id string) string {
+			if id == c.Target.Origin {
+				return c.Name
+			}
+			return r.SealTask(c.From, c.Target.Server, id)
+		})
+	}
+	return result
+}
+
+// SealTask is the id by which a caller knows a server's task.
+func (r *Router) SealTask(c *mcp.Caller, server, id string) string {
+	return sealedTask + r.seal.close([]byte(server+"\n"+id), "task", c.Principal)
+}
+
+// OpenTask undoes SealTask. It is false for what was not sealed for this principal, and for
+// another server than that of the caller's endpoint.
+func (r *Router) OpenTask(c *mcp.Caller, sealed string) (server, id string, ok bool) {
+	text, ok := strings.CutPrefix(sealed, sealedTask)
+	if !ok {
+		return "", "", false
+	}
+	in, ok := r.seal.open(text, "task", c.Principal)
+	if !ok {
+		return "", "", false
+	}
+	server, id, ok = strings.Cut(string(in), "\n")
+	return server, id, ok && (c.Scope.Server == "" || c.Scope.Server == server)
+}

@@ -1,0 +1,60 @@
+package route
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+func taskCall(method string, from *mcp.Caller, id string) *mcp.Call {
+	return &mcp.Call{Method: method, From: from, Params: mcp.Params{Raw: fmt.Appendf(nil, `{"taskId":%q,"inputResponses":{"taskId":1}}`, id)}}
+}
+
+// TestTasks: a task's id tells whom to ask, and only its principal can use it.
+func TestTasks(t *testing.T) {
+	l := newLibrary("a: file:///x", "b: file:///x")
+	l.answer = `{"resultType":"task","taskId":"7","status":"working","ttlMs":null}`
+	created, err := l.call(anybody, mcp.ToolsCall, "b.t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := rawjson.Text(rawjson.Get([]byte(created), "taskId"))
+	if !strings.HasPrefix(id, sealedTask) || strings.Replace(created, id, "7", 1) != l.answer {
+		t.Fatalf("%s", created)
+	}
+	for _, method := range []string{mcp.TasksGet, mcp.TasksUpdate, mcp.TasksCancel} {
+		l.answer = `{"resultType":"complete","taskId":"7","status":"completed","result":{"content":[{"type":"resource_link","uri":"file:///x"}]}}`
+		reply, err := l.Handle(t.Context(), taskCall(method, anybody, id))
+		if err != nil || l.asked.Target.Server != "b" || l.asked.Target.Origin != "7" || l.asked.Name != id || string(l.asked.Params.Raw) != `{"taskId":"7","inputResponses":{"taskId":1}}` {
+			t.Fatalf("%s: %v, %+v", method, err, l.asked)
+		}
+		want := strings.Replace(l.answer, `"7"`, `"`+id+`"`, 1)
+		if method == mcp.TasksGet {
+			want = strings.Replace(want, "file:///x", "mcp-gateway:b/file%3A%2F%2F%2Fx", 1)
+		}
+		if string(reply.Result) != want {
+			t.Errorf("%s: %s", method, reply.Result)
+		}
+	}
+	l.asked = nil
+	for what, c := range map[string]*mcp.Call{
+		"another principal's":          taskCall(mcp.TasksGet, &mcp.Caller{Principal: "q"}, id),
+		"one at another server's door": taskCall(mcp.TasksGet, &mcp.Caller{Principal: "p", Scope: mcp.Scope{Server: "a"}}, id),
+		"the server's own":             taskCall(mcp.TasksGet, anybody, "7"),
+		"a forged one":                 taskCall(mcp.TasksGet, anybody, id[:len(id)-2]+"AA"),
+		"none":                         taskCall(mcp.TasksGet, anybody, ""),
+		"a cursor":                     taskCall(mcp.TasksGet, anybody, sealedTask+l.seal.close([]byte("b\n7"), "cursor", "p")),
+		"a long one":                   taskCall(mcp.TasksGet, anybody, sealedTask+strings.Repeat("A", 1<<20)),
+	} {
+		if code, reason := codeOf(second(l.Handle(t.Context(), c))); code != mcp.InvalidParams || reason != "unknown_task" || l.asked != nil {
+			t.Errorf("%s is taken", what)
+		}
+	}
+	delete(l.waiting.handlers, "b")
+	if code, _ := codeOf(second(l.Handle(t.Context(), taskCall(mcp.TasksGet, anybody, id)))); code != mcp.InvalidParams {
+		t.Error("a task of a server that is gone")
+	}
+}

@@ -1,0 +1,236 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+// from gives a caller of a session, or, without one, of a principal.
+func from(session, principal, caps string, ended <-chan struct{}) *mcp.Caller {
+	c := &mcp.Caller{Session: session, Principal: principal, Capabilities: []byte(caps), Ended: ended}
+	c.TakesRounds = session == ""
+	return c
+}
+
+func callOf(s *Server, who *mcp.Caller) *mcp.Call {
+	c := call(s, "")
+	c.From = who
+	return c
+}
+
+// saysWhich answers each call with the number of its connection.
+func saysWhich(w *wire, m *jsonrpc.Message) error {
+	if m.Method == mcp.ToolsCall {
+		w.say(m, fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{"n":%d}}`, m.ID, w.n))
+		return nil
+	}
+	return plain(w, m)
+}
+
+func which(t *testing.T, r *rig, who *mcp.Caller) string {
+	t.Helper()
+	reply, err := r.Handle(t.Context(), callOf(r.Server, who))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(rawjson.Get(reply.Result, "n"))
+}
+
+// TestEachClientHasItsConnection: one for each session, and for each principal with its
+// capabilities; what it declares is the client's own.
+func TestEachClientHasItsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{script: saysWhich}
+		pr := params(p)
+		pr.PerClient, pr.Clients = true, 64
+		r := start(t, pr)
+		r.readyAt(t)
+		const caps = `{"roots":{"listChanged":true},"experimental":{"x":{}},"sampling":{}}`
+		one, two := from("A", "p", caps, nil), from("B", "p", `{}`, nil)
+		if a, b := which(t, r, one), which(t, r, two); a != "2" || b != "3" {
+			t.Errorf("connections %s and %s", a, b)
+		}
+		if a, b := which(t, r, one), which(t, r, two); a != "2" || b != "3" {
+			t.Errorf("then connections %s and %s", a, b)
+		}
+		three, four := from("", "p", `{}`, nil), from("", "q", `{}`, nil)
+		if a, b, c := which(t, r, three), which(t, r, four), which(t, r, from("", "p", `{}`, nil)); a != "4" || b != "5" || c != a {
+			t.Errorf("without sessions: connections %s, %s and %s", a, b, c)
+		}
+		p.mu.Lock()
+		hello := slices.DeleteFunc(slices.Clone(p.raw), func(m string) bool { return !strings.Contains(m, `"method":"initialize"`) })
+		p.mu.Unlock()
+		if got := string(rawjson.Get(rawjson.Get([]byte(hello[1]), "params"), "capabilities")); got != `{"roots":{"listChanged":true},"sampling":{}}` {
+			t.Errorf("declared for the first client: %s", got)
+		}
+	})
+}
+
+// TestConnectionEndsWithItsSession, or when nobody used it for long.
+func TestConnectionEndsWithItsSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{script: saysWhich}
+		pr := params(p)
+		pr.PerClient, pr.Clients = true, 64
+		r := start(t, pr)
+		r.readyAt(t)
+		ended := make(chan struct{})
+		a, b := from("A", "p", `{}`, ended), from("B", "p", `{}`, nil)
+		which(t, r, a)
+		which(t, r, b)
+		close(ended)
+		synctest.Wait()
+		if r.clients.find(a) != nil || r.clients.find(b) == nil {
+			t.Error("the session ended: its connection must, the other's must not")
+		}
+		time.Sleep(2 * clientIdle)
+		synctest.Wait()
+		if r.clients.find(b) != nil {
+			t.Error("an idle connection stays")
+		}
+		if n := which(t, r, b); n != "4" {
+			t.Errorf("after that the client has connection %s", n)
+		}
+	})
+}
+
+// TestClientsAreBounded: the one that was unused longest makes room; none does while in use.
+func TestClientsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
+			if m.Method == mcp.ToolsCall && w.n == 3 {
+				return nil // never answered
+			}
+			return saysWhich(w, m)
+		}}
+		pr := params(p)
+		pr.PerClient, pr.Clients = true, 2
+		r := start(t, pr)
+		r.readyAt(t)
+		which(t, r, from("A", "p", `{}`, nil))
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var hung sync.WaitGroup
+		hung.Go(func() { _, _ = r.Handle(ctx, callOf(r.Server, from("B", "p", `{}`, nil))) })
+		synctest.Wait()
+		if n := which(t, r, from("C", "p", `{}`, nil)); n != "4" { // A makes room
+			t.Errorf("the third client has connection %s", n)
+		}
+		hung.Go(func() { _, _ = r.Handle(ctx, callOf(r.Server, from("B", "p", `{}`, nil))) })
+		synctest.Wait()
+		which(t, r, from("D", "p", `{}`, nil)) // C makes room
+		if r.clients.find(from("B", "p", `{}`, nil)) == nil {
+			t.Error("a connection in use made room")
+		}
+		stop()
+		hung.Wait()
+	})
+}
+
+// TestRootsChangeReachesTheClientsOwnConnection and no other.
+func TestRootsChangeReachesTheClientsOwnConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{script: saysWhich}
+		pr := params(p)
+		pr.PerClient, pr.Clients = true, 64
+		r := start(t, pr)
+		r.readyAt(t)
+		a, b := from("A", "p", `{"roots":{}}`, nil), from("B", "p", `{"roots":{}}`, nil)
+		which(t, r, a)
+		which(t, r, b)
+		r.Notify(b, mcp.NoteRootsListChanged, nil)
+		r.Notify(from("C", "p", `{}`, nil), mcp.NoteRootsListChanged, nil) // it has none yet
+		synctest.Wait()
+		if got := slices.DeleteFunc(p.methods(), func(m string) bool { return !strings.Contains(m, "roots") }); !slices.Equal(got, []string{"3 " + mcp.NoteRootsListChanged}) {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestStatelessCallersTakeTurns on a connection where a question cannot tell its call.
+func TestStatelessCallersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open, most := 0, 0
+		var mu sync.Mutex
+		p := &peer{}
+		p.script = func(w *wire, m *jsonrpc.Message) error {
+			if m.Method != mcp.ToolsCall {
+				return plain(w, m)
+			}
+			mu.Lock()
+			open++
+			most = max(most, open)
+			mu.Unlock()
+			go func() {
+				if !sleepIn(w.ctx, time.Second) {
+					return
+				}
+				mu.Lock()
+				open--
+				mu.Unlock()
+				w.say(m, empty)
+			}()
+			return nil
+		}
+		pr := params(p)
+		pr.PerClient, pr.Clients = true, 64
+		r := start(t, pr)
+		r.readyAt(t)
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() {
+				if _, err := r.Handle(t.Context(), callOf(r.Server, from("", "p", `{}`, nil))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if most != 1 {
+			t.Errorf("%d calls ran at once", most)
+		}
+	})
+}
+
+func sleepIn(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// TestConnectionThatFailsFailsItsOwnClient alone.
+func TestConnectionThatFailsFailsItsOwnClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{script: saysWhich, refuse: func(n int) error {
+			if n == 2 {
+				return errors.New("no more processes")
+			}
+			return nil
+		}}
+		pr := params(p)
+		pr.PerClient, pr.Clients = true, 64
+		r := start(t, pr)
+		r.readyAt(t)
+		_, err := r.Handle(t.Context(), callOf(r.Server, from("A", "p", `{}`, nil)))
+		var e *mcp.Error
+		if !errors.As(err, &e) || e.Code != mcp.Unavailable || strings.Contains(e.Message, "processes") {
+			t.Errorf("got %v", err)
+		}
+		if n := which(t, r, from("B", "p", `{}`, nil)); n != "3" {
+			t.Errorf("the other client has connection %s", n)
+		}
+	})
+}

@@ -1,0 +1,172 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"mcpgateway/internal/catalog"
+	"mcpgateway/internal/era"
+	"mcpgateway/internal/mcp"
+)
+
+// lists are what a server listed last of each kind.
+type lists [mcp.Kinds]struct {
+	listing *era.Listing // nil before the first
+	until   time.Time    // it is fresh
+}
+
+// usualFresh is how long a list counts as fresh whose server does not say.
+const usualFresh = time.Minute
+
+var everyKind = []mcp.Kind{mcp.Tools, mcp.Prompts, mcp.Resources, mcp.Templates}
+
+// stale gives the kinds to fetch again: those whose time is over, of a server that does not
+// announce changes.
+func (l *lists) stale(info era.Info, now time.Time) (out []mcp.Kind) {
+	for _, k := range everyKind {
+		if info.Has[k] && !info.Announces[k] && now.After(l[k].until) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func (s *Server) staleKinds() []mcp.Kind {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unlisted {
+		return everyKind
+	}
+	return s.lists.stale(s.status.Info, time.Now())
+}
+
+// changes are the kinds whose lists may have changed.
+type changes struct {
+	some chan struct{} // holds one
+
+	mu   sync.Mutex
+	what [mcp.Kinds]bool // guarded by mu
+}
+
+func newChanges() *changes { return &changes{some: make(chan struct{}, 1)} }
+
+func (c *changes) add(k mcp.Kind) {
+	c.mu.Lock()
+	c.what[k] = true
+	if k == mcp.Resources { // one notification speaks of both
+		c.what[mcp.Templates] = true
+	}
+	c.mu.Unlock()
+	poke(c.some)
+}
+
+func (c *changes) take() (out []mcp.Kind) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range everyKind {
+		if c.what[k] {
+			out = append(out, k)
+		}
+	}
+	c.what = [mcp.Kinds]bool{}
+	return out
+}
+
+// ear hears what belongs to no call on the shared connection.
+func (s *Server) ear(c *changes) era.Ear {
+	e := s.quietEar()
+	e.Changed = c.add
+	e.Updated = s.watched.updated
+	return e
+}
+
+// quietEar hears on the connection of one client, where only the log concerns us: what is
+// listed and watched is so on the shared one.
+func (s *Server) quietEar() era.Ear {
+	return era.Ear{
+		Changed: func(mcp.Kind) {},
+		Updated: func([]byte) {},
+		Note: func(method string, params []byte) {
+			s.p.Log.Debug("said outside of any call", "method", method, "params", string(params))
+		},
+	}
+}
+
+// list fetches some kinds and publishes all.
+func (s *Server) list(ctx context.Context, ob era.Outbound, kinds []mcp.Kind) error {
+	s.mu.Lock()
+	all := s.lists
+	s.mu.Unlock()
+	for _, k := range kinds {
+		l, err := ob.List(ctx, k, s.p.List)
+		if err != nil {
+			if all[k].listing != nil || k == mcp.Tools || ctx.Err() != nil {
+				return err
+			}
+			// A server may declare what it does not have; the rest of it is of use.
+			l = &era.Listing{Left: []string{fmt.Sprintf("%s: %v", k.List(), err)}}
+		}
+		fresh := usualFresh
+		if l.TTL > 0 {
+			fresh = l.TTL
+		}
+		all[k].listing, all[k].until = l, time.Now().Add(fresh)
+	}
+	s.publish(ob, all)
+	return nil
+}
+
+// publish hands over what the server lists now.
+func (s *Server) publish(ob era.Outbound, all lists) {
+	info := ob.Info()
+	var given catalog.Lists
+	var left, partial []string
+	for _, k := range everyKind {
+		given[k].None = !info.Has[k]
+		l := all[k].listing
+		if l == nil {
+			continue
+		}
+		given[k].Entries = l.Entries
+		if l.TTL > 0 {
+			given[k].Fresh = all[k].until
+		}
+		left = append(left, l.Left...)
+		if l.Partial != "" {
+			partial = append(partial, k.Member()+": "+l.Partial)
+		}
+	}
+	instructions := info.Instructions
+	if !s.p.Instructions {
+		instructions = ""
+	}
+	part := catalog.Prepare(s.p.Name, instructions, given, s, s.p.Catalog)
+	part.Left = append(left, part.Left...)
+	for _, one := range part.Left {
+		s.p.Log.Warn("leaves out " + one)
+	}
+	for _, one := range partial {
+		s.p.Log.Warn("listed in part: " + one)
+	}
+	s.mu.Lock()
+	s.ob, s.shown = ob, true // before Publish: whoever sees a tool may call it
+	s.lists, s.unlisted = all, false
+	s.status.Entries, s.status.Partial, s.status.Left, s.status.Info = part.Count(), strings.Join(partial, "; "), part.Left, info
+	s.mu.Unlock()
+	s.p.Publish(part)
+}
+
+// Has says for people what a server offers.
+func (st Status) Has() string {
+	out := fmt.Sprintf("%d tools", st.Entries[mcp.Tools])
+	if n := st.Entries[mcp.Prompts]; n > 0 {
+		out += fmt.Sprintf(", %d prompts", n)
+	}
+	if n := st.Entries[mcp.Resources] + st.Entries[mcp.Templates]; n > 0 {
+		out += fmt.Sprintf(", %d resources", n)
+	}
+	return out
+}

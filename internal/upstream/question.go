@@ -1,0 +1,66 @@
+package upstream
+
+import (
+	"context"
+
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+// A watched Back keeps the call's clock: what the server says is a sign of life, and while
+// a question of its is open the clock stands still. It puts the server's name before what
+// the user is asked, since the client knows only one server, the gateway.
+type watched struct {
+	mcp.Back
+	clock  *clock
+	server string // empty where the client knows whom it speaks with
+}
+
+func (w *watched) Notify(ctx context.Context, method string, params []byte) error {
+	w.clock.sign()
+	return w.Back.Notify(ctx, method, params)
+}
+
+func (w *watched) Ask(ctx context.Context, method string, params []byte) ([]byte, error) {
+	w.clock.hold()
+	defer w.clock.release()
+	return w.Back.Ask(ctx, method, attributed(w.server, method, params))
+}
+
+// attributed puts the server's name before an elicitation's message.
+func attributed(server, method string, params []byte) []byte {
+	if server == "" || method != mcp.Elicit {
+		return params
+	}
+	message, ok := rawjson.Text(rawjson.Get(params, "message"))
+	if !ok {
+		return params
+	}
+	return rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "message", Value: rawjson.AppendText(nil, server+": "+message)})
+}
+
+// attributedRounds does the same for the input requests of a result.
+func attributedRounds(server string, result []byte) []byte {
+	requests := rawjson.Get(result, "inputRequests")
+	if server == "" || len(requests) == 0 || requests[0] != '{' {
+		return result
+	}
+	out := []byte{'{'}
+	changed := false
+	for f := range rawjson.Members(requests) {
+		method, _ := rawjson.Text(rawjson.Get(f.Value, "method"))
+		value := f.Value
+		if params := rawjson.Get(value, "params"); params != nil && method == mcp.Elicit {
+			value = rawjson.AppendEdited(nil, value, rawjson.Edit{Key: "params", Value: attributed(server, method, params)})
+			changed = true
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, f.Key...), ':'), value...)
+	}
+	if !changed {
+		return result
+	}
+	return rawjson.AppendEdited(nil, result, rawjson.Edit{Key: "inputRequests", Value: append(out, '}')})
+}

@@ -1,0 +1,186 @@
+package upstream
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
+)
+
+const (
+	subscribes = `{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"resources":{"subscribe":true,"listChanged":true}},"serverInfo":{"name":"s","version":"1"}}}`
+	twoURIs    = `{"jsonrpc":"2.0","id":%s,"result":{"resources":[{"uri":"file:///a","name":"a"},{"uri":"file:///b","name":"b"}]}}`
+	noURIs     = `{"jsonrpc":"2.0","id":%s,"result":{"resourceTemplates":[]}}`
+)
+
+// library is a server with resources that tells of changes when update is called.
+type library struct {
+	peer
+	mu   sync.Mutex
+	last *wire // guarded by mu
+}
+
+func newLibrary() *library {
+	l := &library{}
+	l.script = func(w *wire, m *jsonrpc.Message) error {
+		l.mu.Lock()
+		l.last = w
+		l.mu.Unlock()
+		switch m.Method {
+		case mcp.Initialize:
+			w.say(m, subscribes)
+		case mcp.Resources.List():
+			w.say(m, twoURIs)
+		case mcp.Templates.List():
+			w.say(m, noURIs)
+		case mcp.Subscribe, mcp.Unsubscribe:
+			if string(rawjson.Get(m.Params, "uri")) == `"file:///forbidden"` {
+				w.say(m, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32002,"message":"no"}}`)
+				return nil
+			}
+			w.say(m, empty)
+		default:
+			return plain(w, m)
+		}
+		return nil
+	}
+	return l
+}
+
+func (l *library) update(uri string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last.say(nil, `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"`+uri+`"}}`)
+	synctest.Wait()
+}
+
+func (l *library) asked() (out []string) {
+	l.peer.mu.Lock()
+	defer l.peer.mu.Unlock()
+	for _, raw := range l.raw {
+		for _, method := range []string{mcp.Subscribe, mcp.Unsubscribe} {
+			if strings.Contains(raw, `"method":"`+method+`"`) {
+				uri, _ := rawjson.Text(rawjson.Get(rawjson.Get([]byte(raw), "params"), "uri"))
+				out = append(out, strings.TrimPrefix(method, "resources/")+" "+uri)
+			}
+		}
+	}
+	return out
+}
+
+// TestUpdatesReachWhoWatches: the URI itself, what lies under it, and all where it is
+// nobody's. The server hears of each URI once, and of the end of the last watcher.
+func TestUpdatesReachWhoWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary()
+		r := start(t, params(l))
+		r.readyAt(t)
+		var told []string
+		watch := func(uri, name string) func() {
+			stop, err := r.WatchResource(t.Context(), uri, func() { told = append(told, name) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return stop
+		}
+		a1 := watch("file:///a", "a1")
+		a2 := watch("file:///a", "a2")
+		b := watch("file:///b", "b")
+		for _, c := range []struct{ uri, want string }{
+			{"file:///a", "a1 a2"}, {"file:///a/part", "a1 a2"}, {"file:///ab", "a1 a2 b"}, {"file:///b", "b"}, {"other:x", "a1 a2 b"},
+		} {
+			told = nil
+			l.update(c.uri)
+			slices.Sort(told)
+			if got := strings.Join(told, " "); got != c.want {
+				t.Errorf("%s: told %q, want %q", c.uri, got, c.want)
+			}
+		}
+		a1()
+		a1()
+		synctest.Wait()
+		if got := l.asked(); !slices.Equal(got, []string{"subscribe file:///a", "subscribe file:///b"}) {
+			t.Errorf("the server was asked %q", got)
+		}
+		a2()
+		b()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		got := l.asked()[2:]
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"unsubscribe file:///a", "unsubscribe file:///b"}) {
+			t.Errorf("then %q", got)
+		}
+		told = nil
+		l.update("file:///a")
+		if told != nil {
+			t.Errorf("told %q, though nobody watches", told)
+		}
+	})
+}
+
+// TestWatchersSurviveARestart: the new connection is told what is watched, and they that
+// something may have changed.
+func TestWatchersSurviveARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary()
+		script := l.script
+		kill := make(chan struct{})
+		l.script = func(w *wire, m *jsonrpc.Message) error {
+			if m.Method == mcp.ToolsCall && w.n == 1 {
+				close(kill)
+				return errors.New("killed")
+			}
+			return script(w, m)
+		}
+		r := start(t, params(l))
+		r.readyAt(t)
+		var mu sync.Mutex
+		told := 0
+		if _, err := r.WatchResource(t.Context(), "file:///a", func() { mu.Lock(); told++; mu.Unlock() }); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = r.Handle(t.Context(), call(r.Server, ""))
+		<-kill
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := l.asked(); !slices.Equal(got, []string{"subscribe file:///a", "subscribe file:///a"}) || told != 1 {
+			t.Errorf("the server was asked %q, the watcher told %d times", got, told)
+		}
+		l.update("file:///a")
+		if told != 2 {
+			t.Errorf("told %d times", told)
+		}
+	})
+}
+
+// TestWatchIsRefused where the server refuses, or has no such thing.
+func TestWatchIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary()
+		r := start(t, params(l))
+		r.readyAt(t)
+		var remote *mcp.Remote
+		if _, err := r.WatchResource(t.Context(), "file:///forbidden", func() {}); !errors.As(err, &remote) {
+			t.Errorf("got %v", err)
+		}
+		if r.watched.any() {
+			t.Error("a refused URI is watched")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, params(&peer{}))
+		r.readyAt(t)
+		var e *mcp.Error
+		if _, err := r.WatchResource(t.Context(), "file:///a", func() {}); !errors.As(err, &e) || e.Code != mcp.UnknownMethod {
+			t.Errorf("got %v", err)
+		}
+	})
+}
