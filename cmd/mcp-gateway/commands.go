@@ -35,7 +35,7 @@ func versionCommand() *cobra.Command {
 
 func tokenCommand() *cobra.Command {
 	var o options
-	c := &cobra.Command{Use: "token", Short: "Print the token that the management API asks for", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: "token", Short: "Print the management token, which changes to servers need", Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
 		token, err := app.Token(app.Options{StateDir: o.state})
 		if err != nil {
 			return err
@@ -47,6 +47,9 @@ func tokenCommand() *cobra.Command {
 	return c
 }
 
+const demoLong = "demo runs one of two small MCP servers, on stdio or over HTTP: calculator has tools; echo has tools,\n" +
+	"a prompt and a resource."
+
 func demoCommand() *cobra.Command {
 	var o options
 	one := func(_ *cobra.Command, args []string) error {
@@ -55,15 +58,17 @@ func demoCommand() *cobra.Command {
 		}
 		return nil
 	}
-	c := &cobra.Command{Use: "demo calculator|echo", Short: "Run a small MCP server to try the gateway with", Args: one, RunE: func(c *cobra.Command, args []string) error {
+	c := &cobra.Command{Use: "demo calculator|echo", Short: "Run a small MCP server to try the gateway with", Long: demoLong, Args: one, RunE: func(c *cobra.Command, args []string) error {
 		ao, err := appOptions(c, o)
 		if err != nil {
 			return err
 		}
 		return app.Demo(c.Context(), args[0], ao)
 	}}
-	c.Flags().StringVar(&o.transport, "transport", app.Stdio, "stdio, sse or streamable-http; either of the last two serves both, at /sse and /mcp")
-	httpFlags(c, &o)
+	f := c.Flags()
+	f.StringVar(&o.transport, "transport", app.Stdio, "stdio, sse or streamable-http; either of the last two serves both, at /sse and /mcp")
+	f.StringVar(&o.host, "host", loopback, "the address to listen on over HTTP; a demo server listens on loopback only")
+	f.IntVar(&o.port, "port", usualPort, "the port to listen on over HTTP, 0 for any")
 	return c
 }
 

@@ -57,8 +57,9 @@ func blocks(t *testing.T, page string) []string {
 	return out
 }
 
-// serve starts the gateway as the README does, but on a free port.
-func serve(t *testing.T, command string) (port string) {
+// serve starts the gateway as the README does, but on a free port. By its end it must have
+// said every one of lines.
+func serve(t *testing.T, command string, lines ...string) (port string) {
 	t.Helper()
 	const start = "go run ./cmd/mcp-gateway "
 	if !strings.HasPrefix(command, start) {
@@ -82,6 +83,11 @@ func serve(t *testing.T, command string) (port string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the gateway ended badly: %v\n%s", err, &said)
+		}
+		for _, line := range lines {
+			if !strings.Contains(said.String(), line+"\n") {
+				t.Errorf("the page shows %q, but the gateway said\n%s", line, &said)
+			}
 		}
 	})
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -127,8 +133,33 @@ func wantSession(t *testing.T, out string) {
 
 func TestReadmeSessionWorks(t *testing.T) {
 	page := blocks(t, "README.md")
-	port := serve(t, page[0])
-	wantSession(t, sh(t, page[1], port))
+	port := serve(t, page[0], shown(t, "README.md", ` ready: `)...)
+	out := sh(t, page[1], port)
+	wantSession(t, out)
+	for _, line := range shown(t, "README.md", `"name":"`) {
+		if name, _, _ := strings.Cut(line, ","); strings.HasPrefix(line, `"name"`) && !strings.Contains(out, name) {
+			t.Errorf("the page shows %s, but there came\n%s", name, out)
+		}
+	}
+}
+
+// shown are the lines of a page outside of its commands that hold part.
+func shown(t *testing.T, page, part string) (lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(rootFolder, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile("(?s)```sh\n.*?```").ReplaceAll(text, nil)
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, part) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	if lines == nil {
+		t.Fatalf("%s shows no %s", page, part)
+	}
+	return lines
 }
 
 func TestFirstStepsWork(t *testing.T) {
@@ -136,6 +167,17 @@ func TestFirstStepsWork(t *testing.T) {
 	port := serve(t, page[0])
 	for i, name := range []string{"Streamable HTTP, stateful", "HTTP+SSE", "stdio"} {
 		t.Run(name, func(t *testing.T) { wantSession(t, sh(t, page[i+1], port)) })
+	}
+	// In the shells of the sessions before.
+	for name, block := range map[string]string{"2025-11-25": page[1] + page[4], "2026-07-28": blocks(t, "README.md")[1] + page[5]} {
+		t.Run("resources and prompts, "+name, func(t *testing.T) {
+			out := sh(t, block, port)
+			for _, want := range []string{`"uri":"demo://echo/about"`, `"text":"This server answers with what it is given."`, `"name":"echo.repeat"`, `"text":"Say exactly this: hello"`} {
+				if !strings.Contains(out, want) {
+					t.Errorf("no %s in\n%s", want, out)
+				}
+			}
+		})
 	}
 }
 

@@ -31,8 +31,9 @@ func root() *cobra.Command {
 		Use:   "mcp-gateway --config FILE",
 		Short: "Many MCP servers behind one MCP endpoint",
 		Long: "mcp-gateway starts or reaches every MCP server of a config file and offers their tools,\n" +
-			"named <server>.<tool>, on one endpoint: on stdio, or over HTTP (Streamable HTTP at /mcp,\n" +
-			"the older HTTP+SSE at /sse, management at /servers).",
+			"prompts and resources on one endpoint: on stdio, or over HTTP (Streamable HTTP at /mcp,\n" +
+			"the older HTTP+SSE at /sse, management at /servers). Tools and prompts are named\n" +
+			"<server>.<name>; resources keep their URIs.",
 		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -57,23 +58,24 @@ func noArgs(c *cobra.Command, args []string) error {
 	return fmt.Errorf("%q is no subcommand; see mcp-gateway --help", args[0])
 }
 
-var errNoConfig = errors.New("--config FILE is missing; examples/config/servers.json is one to start with")
+var errNoConfig = errors.New("--config FILE is missing; one to start with is {\"mcpServers\": {\"echo\": {\"command\": \"${MCP_GATEWAY}\", \"args\": [\"demo\", \"echo\"]}}}")
 
 func flags(c *cobra.Command, o *options) {
 	f := c.Flags()
 	f.StringVar(&o.config, "config", "", "the config file, {\"mcpServers\": {...}} in JSON with comments; required")
 	f.StringVar(&o.transport, "transport", app.Stdio, "how clients reach the gateway: stdio, sse or streamable-http; either of the last two serves both, at /sse and /mcp")
-	httpFlags(c, o)
+	f.StringVar(&o.host, "host", loopback, "the address to listen on; one that other machines reach needs tokens for clients in the config (gateway.auth.tokens)")
+	f.IntVar(&o.port, "port", usualPort, "the port to listen on, 0 for any; with --transport stdio HTTP is served only where this is given")
 	f.StringVar(&o.state, "state", "", "the folder for what must outlive the gateway, such as the management token (default ${XDG_STATE_HOME:-~/.local/state}/mcp-gateway)")
-	f.StringVar(&o.names, "names", "", "how tools are named where a client does not say: dotted (server.tool) or safe (server__tool, letters, digits, _ and - only, 48 at most); the default is the config's gateway.names, else dotted")
+	f.StringVar(&o.names, "names", "", "how tools and prompts are named where a client does not say: dotted (server.name) or safe (server__name, letters, digits, _ and - only, 48 at most); the default is the config's gateway.names, else dotted")
 	f.BoolVar(&o.verbose, "verbose", false, "tell about every call on stderr; arguments and results are never shown")
 }
 
-func httpFlags(c *cobra.Command, o *options) {
-	f := c.Flags()
-	f.StringVar(&o.host, "host", "127.0.0.1", "the address to listen on; one that other machines reach needs tokens for clients in the config (gateway.auth.tokens)")
-	f.IntVar(&o.port, "port", 8080, "the port to listen on, 0 for any; with --transport stdio HTTP is served only where this is given")
-}
+// Where HTTP is served unless a flag says otherwise.
+const (
+	loopback  = "127.0.0.1"
+	usualPort = 8080
+)
 
 func appOptions(c *cobra.Command, o options) (app.Options, error) {
 	switch o.transport {

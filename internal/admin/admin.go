@@ -1,11 +1,12 @@
 // Package admin is the operators' API: /health, /ready, /servers and /tools. It shows no
-// secret, and changes something only for who bears the operators' token. It speaks no MCP.
+// secret, and changes something only for who bears the management token. It speaks no MCP.
 package admin
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -101,6 +102,24 @@ func (a *API) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /tools", a.read(a.listTools))
 	mux.HandleFunc("POST /servers", a.write(a.addServers))
 	mux.HandleFunc("DELETE /servers/{name}", a.write(a.removeServer))
+	for path, allow := range map[string]string{"/health": "GET, HEAD", "/ready": "GET, HEAD", "/servers": "GET, HEAD, POST", "/tools": "GET, HEAD", "/servers/{name}": "DELETE"} {
+		mux.HandleFunc(path, otherMethod(allow))
+	}
+	mux.HandleFunc("/", nothingHere)
+}
+
+// otherMethod answers what a route does not take.
+func otherMethod(allow string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", allow)
+		fail(w, http.StatusMethodNotAllowed, "this route takes "+allow+" only")
+	}
+}
+
+// nothingHere tells who is lost where everything is.
+func nothingHere(w http.ResponseWriter, _ *http.Request) {
+	fail(w, http.StatusNotFound, "nothing is served at this path. MCP clients connect to /mcp (Streamable HTTP) or /sse (HTTP+SSE); "+
+		"management is at /servers, /tools, /health and /ready. docs/first-steps.md of MCP Gateway shows each with curl")
 }
 
 func (a *API) health(w http.ResponseWriter, _ *http.Request) {
@@ -131,7 +150,7 @@ func (a *API) write(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if a.p.Token != "" && !a.p.IsBearer(r, a.p.Token) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="mcp-gateway management"`)
-			fail(w, http.StatusUnauthorized, "the operators' token is needed: send \"Authorization: Bearer TOKEN\"; `mcp-gateway token` prints it")
+			fail(w, http.StatusUnauthorized, "the management token is needed: send \"Authorization: Bearer TOKEN\"; `mcp-gateway token` prints it")
 			return
 		}
 		next(w, r)
@@ -152,16 +171,17 @@ func (a *API) addServers(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusUnsupportedMediaType, "the body must be Content-Type: application/json")
 		return
 	}
+	tooLarge := fmt.Sprintf("the body is larger than gateway.limits.requestBody, which is %d bytes", a.p.MaxBody)
 	if r.ContentLength > int64(a.p.MaxBody) { // nothing of it is read
 		w.Header().Set("Connection", "close")
-		fail(w, http.StatusRequestEntityTooLarge, "the body is too large")
+		fail(w, http.StatusRequestEntityTooLarge, tooLarge)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(a.p.MaxBody)))
 	if err != nil {
 		var long *http.MaxBytesError
 		if errors.As(err, &long) {
-			fail(w, http.StatusRequestEntityTooLarge, "the body is too large")
+			fail(w, http.StatusRequestEntityTooLarge, tooLarge)
 			return
 		}
 		fail(w, http.StatusBadRequest, "the body did not arrive whole")

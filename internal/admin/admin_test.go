@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -241,7 +240,11 @@ func TestBadBodiesAddNothing(t *testing.T) {
 				Path, Message string
 			}
 		}
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != c.status || answer.Error == "" || w.Header().Get("Content-Type") != "application/json" {
+		err := json.Unmarshal(w.Body.Bytes(), &answer)
+		if c.status == 413 && !strings.Contains(answer.Error, "gateway.limits.requestBody, which is 65536 bytes") {
+			t.Errorf("%s: %s", name, w.Body)
+		}
+		if err != nil || w.Code != c.status || answer.Error == "" || w.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 		if c.status == 400 && len(answer.Problems) == 0 {
@@ -371,37 +374,5 @@ func TestRemove(t *testing.T) {
 		if w := send(top, "DELETE", path, ""); w.Code != http.StatusNotFound && w.Code != http.StatusMethodNotAllowed {
 			t.Errorf("%s: %d", path, w.Code)
 		}
-	}
-}
-
-// TestLists: an empty list is one, members are as documented, and definitions keep their bytes.
-func TestLists(t *testing.T) {
-	h := &house{}
-	top := api(h)
-	for path, want := range map[string]string{"/servers": "{\"servers\":[]}\n", "/tools": "{\"tools\":[]}\n"} {
-		w := send(top, "GET", path, "")
-		if w.Body.String() != want || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %s %v", path, w.Body, w.Header())
-		}
-	}
-	h.defs = []config.Server{{Name: "a", Transport: "stdio"}}
-	w := send(top, "GET", "/servers", "")
-	var list struct{ Servers []map[string]json.RawMessage }
-	if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil {
-		t.Fatal(err)
-	}
-	for _, member := range []string{"name", "transport", "state", "reason", "protocol", "tools", "since", "restarts", "source"} {
-		if list.Servers[0][member] == nil {
-			t.Errorf("%s is missing in %s", member, w.Body)
-		}
-	}
-	h.tools = []admin.Tool{
-		{Server: "a", OriginName: "t", Dotted: "a.t", Safe: "a__t", Definition: []byte(`{"name":"a.t","x":{"z":1e400,"a":1.0},"inputSchema":{"type":"object"}}`)},
-		{Server: `q"`, OriginName: "ü\n", Dotted: `d"`, Safe: "s", Definition: []byte(`{"originName":"forged","server":"forged","name":"q.x"}`)},
-	}
-	want := `{"tools":[{"name":"a.t","x":{"z":1e400,"a":1.0},"inputSchema":{"type":"object"},"server":"a","originName":"t","exposed":{"dotted":"a.t","safe":"a__t"}},` +
-		`{"originName":"ü\n","server":"q\"","name":"q.x","exposed":{"dotted":"d\"","safe":"s"}}]}` + "\n"
-	if w := send(top, "GET", "/tools", ""); !bytes.Equal(w.Body.Bytes(), []byte(want)) {
-		t.Errorf("%s\nwant\n%s", w.Body, want)
 	}
 }

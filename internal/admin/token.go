@@ -13,7 +13,7 @@ import (
 
 const tokenFile = "admin-token"
 
-// Token gives the operators' token that is kept in the state directory, and makes it where
+// Token gives the management token that is kept in the state directory, and makes it where
 // there is none yet. Several processes may do so at once: they all get the same one.
 func Token(dir string) (string, error) {
 	path := filepath.Join(dir, tokenFile)
@@ -30,11 +30,11 @@ func Token(dir string) (string, error) {
 	defer os.Remove(own.Name())
 	_, err = own.WriteString(rand.Text() + rand.Text() + "\n")
 	if err = errors.Join(err, own.Sync(), own.Close()); err != nil {
-		return "", fmt.Errorf("write the operators' token: %w", err)
+		return "", fmt.Errorf("write the management token: %w", err)
 	}
 	// A link fails where the file exists, so that one process wins and it is never half written.
 	if err := os.Link(own.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("keep the operators' token: %w", err)
+		return "", fmt.Errorf("keep the management token: %w", err)
 	}
 	return readToken(path)
 }
@@ -46,7 +46,7 @@ func readToken(path string) (string, error) {
 	}
 	if info.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/' {
 		if err := os.Chmod(path, 0o600); err != nil {
-			return "", fmt.Errorf("the operators' token can be read by others, and that cannot be mended: %w", err)
+			return "", fmt.Errorf("the management token can be read by others, and that cannot be mended: %w", err)
 		}
 	}
 	text, err := os.ReadFile(path)

@@ -197,7 +197,7 @@ func TestSecretsNeverShow(t *testing.T) {
 		t.Errorf("a secret shows: …%s…", seen.String()[max(0, at-200):min(at+50, seen.Len())])
 	}
 	if strings.Contains(seen.String(), g.token) {
-		t.Error("the operators' token shows")
+		t.Error("the management token shows")
 	}
 }
 

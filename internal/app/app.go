@@ -182,7 +182,8 @@ func (a *App) build() {
 	router := route.New(a.catalog, a.registry, policy.Chain(route.Dispatch, observed, inflight.New(a.calls)), a.cfg.Gateway.PageSize)
 
 	streams := quota.New(2*limits.Sessions.Principal, 2*limits.Sessions.All)
-	p := era.Params{Handler: router, Feed: router, Log: a.log, Presence: newPresence(a.o.Version, router, a.registry), Streams: streams, Via: a.id, QuestionTime: limits.QuestionTime}
+	p := era.Params{Handler: router, Feed: router, Log: a.log, Presence: newPresence(a.o.Version, router, a.registry), Streams: streams,
+		Via: a.id, ParkedOwn: limits.Parked.Principal, Parked: limits.Parked.All, QuestionTime: limits.QuestionTime}
 	a.store = session.NewStore(session.Bounds{PerPrincipal: limits.Sessions.Principal, All: limits.Sessions.All, Idle: limits.Sessions.Idle,
 		Events: limits.EventBytes.Session, AllEvents: limits.EventBytes.All})
 	a.edges = listen.Edges{Stateful: stateful.NewInbound(p, a.store), Stateless: stateless.NewInbound(p)}
@@ -234,7 +235,7 @@ func (a *App) buildServer(def config.Server, publish func(*catalog.Part)) *upstr
 		protocol = upstream.Stateful
 	}
 	return upstream.New(upstream.Params{
-		Name: def.Name, Transport: def.Transport, Protocol: protocol, Dialer: dialer, Older: older, OlderTransport: config.SSE, Self: self(a.o.Version), Via: a.id,
+		Name: def.Name, Transport: def.Shown(), Protocol: protocol, Dialer: dialer, Older: older, OlderTransport: config.SSE, Self: self(a.o.Version), Via: a.id,
 		PerClient: def.Sessions == config.SessionsPerClient, Clients: limits.Clients, Roots: roots(def.Roots), Instructions: def.Instructions,
 		StartTimeout: def.StartTimeout, CallTimeout: def.CallTimeout, CallMax: limits.CallMax, InFlight: limits.InFlight.Server,
 		List:    era.ListBounds{Pages: limits.ListPages, Entries: limits.ToolsPerServer, Time: limits.ListTime},

@@ -235,9 +235,11 @@ func TestCheckedServersAreAligned(t *testing.T) {
 	got := checked([]config.Server{
 		{Name: "a", Transport: config.Stdio, Enabled: true},
 		{Name: "longer", Transport: config.StreamableHTTP, Problem: "variable X is not set"},
+		{Name: "ws", Transport: config.StreamableHTTP, TransportWord: "ws", Enabled: true, Problem: "no"},
 	})
 	want := `a       stdio            enabled
 longer  streamable-http  disabled  cannot start: variable X is not set
+ws      ws               enabled   cannot start: no
 `
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -85,7 +85,7 @@ func (c *client) find(ctx context.Context, name string) (*catalog.Entry, error) 
 		case !begins(name, def):
 			bare = bare || def.Enabled && def.Prefix != nil && *def.Prefix == ""
 		case !def.Enabled:
-			return nil, fmt.Errorf("server %s is disabled in %s; take \"enabled\": false out", def.Name, c.o.Config)
+			return nil, fmt.Errorf("server %s is disabled in the config, %s; enable it there", def.Name, c.o.Config)
 		default:
 			likely = append(likely, def.Name)
 		}

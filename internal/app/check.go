@@ -53,7 +53,7 @@ func checked(servers []config.Server) string {
 		if !s.Enabled {
 			state = "disabled"
 		}
-		fmt.Fprintf(&b, "%-*s  %-15s  ", widest, s.Name, s.Transport)
+		fmt.Fprintf(&b, "%-*s  %-15s  ", widest, s.Name, s.Shown())
 		if s.Problem == "" {
 			b.WriteString(state)
 		} else {

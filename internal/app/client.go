@@ -60,7 +60,9 @@ func newClient(o Options, hand ByHand) (*client, error) {
 	c := &client{App: a, hand: hand, tried: map[string]bool{}, failed: map[string]upstream.Status{}}
 	var err error
 	switch {
-	case (o.Config == "") == (hand.URL == ""):
+	case o.Config != "" && hand.URL != "":
+		return nil, errors.New("give --config or --url: one of the two, not both")
+	case o.Config == "" && hand.URL == "":
 		return nil, errors.New("say where the tools are: --config FILE for the servers of a config, or --url URL for a server or gateway that runs")
 	case hand.URL != "":
 		a.cfg, err = hand.remote(o)

@@ -61,7 +61,7 @@ func Demo(ctx context.Context, name string, o Options) error {
 	return nil
 }
 
-// Token gives the operators' token, made where there is none yet.
+// Token gives the management token, made where there is none yet.
 func Token(o Options) (string, error) {
 	a := &App{o: o}
 	dir, err := a.stateDir()
@@ -80,5 +80,5 @@ type demoPresence struct {
 func (p demoPresence) Self(mcp.Scope) []byte         { return p.self }
 func (p demoPresence) Instructions(mcp.Scope) string { return p.d.Instructions }
 
-// Capabilities are those of a server with tools alone.
-func (demoPresence) Capabilities(mcp.Scope) []byte { return []byte(`{"tools":{"listChanged":true}}`) }
+// Capabilities are the demo's.
+func (p demoPresence) Capabilities(mcp.Scope) []byte { return p.d.Capabilities() }

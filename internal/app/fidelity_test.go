@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mcpgateway/internal/gatetest"
+	"mcpgateway/internal/mcp"
 )
 
 var big = strings.Repeat("0123456789abcde\u00e9", 1<<16)
@@ -218,8 +219,12 @@ func TestParamsAndForeignMetaCross(t *testing.T) {
 		if name := value(have, "name"); name != `"params"` {
 			t.Errorf("name is %s", name)
 		}
-		sameMeta(t, value(have, "_meta"), meta)
 		got := members(t, []byte(value(have, "_meta")))
+		same(t, "_meta", without(without(got, hop...), mcp.MetaVia), without(members(t, []byte(meta)), hop...))
+		var via []string // it has passed one gateway
+		if err := json.Unmarshal([]byte(value(got, mcp.MetaVia)), &via); err != nil || len(via) != 1 || via[0] == "" {
+			t.Errorf("%s is %q", mcp.MetaVia, value(got, mcp.MetaVia))
+		}
 		if token := value(got, "progressToken"); token == "" || token == `"mine"` {
 			t.Errorf("progressToken is %q; it must be one of the gateway's own", token)
 		}

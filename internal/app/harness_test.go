@@ -119,7 +119,7 @@ func (g *gateway) ready() *gateway {
 	return g
 }
 
-// api sends a request to the management API, with the operators' token.
+// api sends a request to the management API, with the management token.
 func (g *gateway) api(method, path, body string) (int, string) {
 	g.t.Helper()
 	r, err := http.NewRequest(method, g.url+path, strings.NewReader(body))

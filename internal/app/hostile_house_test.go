@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -87,6 +88,8 @@ func (f *fake) hold() (release func()) {
 
 func (f *fake) hits() int { return f.Count("calls") }
 
+var listChanged = regexp.MustCompile(`^\{"jsonrpc":"2\.0","method":"notifications/(tools|prompts|resources)/list_changed"\}$`)
+
 // newHouse starts one; settings are more members of the config file.
 func newHouse(t *testing.T, settings ...string) *house {
 	t.Helper()
@@ -106,7 +109,7 @@ func newHouse(t *testing.T, settings ...string) *house {
 		s := bufio.NewScanner(h.out)
 		s.Buffer(nil, 32<<20)
 		for s.Scan() { // that lists changed is told at any time
-			if line := s.Text(); line != `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}` {
+			if line := s.Text(); !listChanged.MatchString(line) {
 				h.lines <- line
 			}
 		}

@@ -104,18 +104,7 @@ var nameCases = []hostileCase{
 			}
 		}
 	}},
-	{"F11", func(h *hostile) {
-		// Resources, and with them templates, are not served yet: nobody owns one.
-		for _, method := range []string{"resources/templates/list", "resources/read"} {
-			uri := `"uri":"file:///x"`
-			header := mirror(method, "")
-			if method == "resources/read" {
-				header = mirror(method, "file:///x")
-			}
-			h.wantError(method, h.send("POST", "/mcp", stateless("1", method, uri), header...), 404, methodNotFound, "1")
-			h.wantError(method, h.inSession(stateful("1", method, uri)), 200, methodNotFound, "1")
-		}
-	}},
+	{"F11", overlappingTemplates},
 	{"F12", func(h *hostile) {
 		for _, path := range []string{"/mcp", "/mcp?names=safe", "/servers/stateful/mcp"} {
 			list := func() string {
@@ -129,6 +118,65 @@ var nameCases = []hostileCase{
 			}
 		}
 	}},
+}
+
+// overlappingTemplates have one owner, the server that came first, whenever the others come, go
+// and answer. A template that says more goes before it. The later one's stay to be had by their
+// own names.
+func overlappingTemplates(h *hostile) {
+	g := visit(h.T, newHouse(h.T))
+	having := func(server, template string) string {
+		s := &gatetest.Server{Name: server, Templates: []json.RawMessage{json.RawMessage(`{"uriTemplate":"` + template + `","name":"t"}`)}, Handle: func(c *gatetest.Call) {
+			if c.Method != "resources/read" {
+				c.Default()
+				return
+			}
+			uri := string(gatetest.Member(c.Params, "uri"))
+			c.Result(`{"contents":[{"uri":` + uri + `,"text":"of ` + server + `"}],"ttlMs":0,"cacheScope":"private"}`)
+		}}
+		return servers(server, remote("http", gatetest.StartStateless(h, s)))
+	}
+	read := func(uri, want string) {
+		h.Helper()
+		params := `"uri":"` + uri + `"`
+		for _, a := range []got{
+			g.send("POST", "/mcp", stateless("1", "resources/read", params), mirror("resources/read", uri)...),
+			g.inSession(stateful("1", "resources/read", params)),
+		} {
+			if a.status != 200 || a.member("result", "contents") != `[{"uri":"`+uri+`","text":"of `+want+`"}]` {
+				h.Fatalf("%s of %s: %s", uri, want, a)
+			}
+		}
+	}
+	const overlapping = "file:///{p}"
+	g.must(201, "POST", "/servers", having("first", overlapping))
+	second := having("second", overlapping)
+	for range 10 {
+		g.must(201, "POST", "/servers", second)
+		read("file:///x", "first")
+		read("mcp-gateway:second/file%3A%2F%2F%2Fx", "second")
+		for path, want := range map[string][]string{"/mcp": {overlapping, "mcp-gateway:second//" + overlapping}, "/servers/second/mcp": {overlapping}} {
+			all := g.send("POST", path, stateless("1", "resources/templates/list", ""), mirror("resources/templates/list", "")...)
+			var list []struct{ URITemplate string }
+			if err := json.Unmarshal([]byte(all.member("result", "resourceTemplates")), &list); err != nil {
+				h.Fatalf("%v: %s", err, all)
+			}
+			var have []string
+			for _, one := range list {
+				have = append(have, one.URITemplate)
+			}
+			if !slices.Equal(have, want) {
+				h.Fatalf("%s lists %q", path, have)
+			}
+		}
+		g.must(204, "DELETE", "/servers/second", "")
+	}
+	g.must(201, "POST", "/servers", second)
+	g.must(201, "POST", "/servers", having("third", "file:///x{p}"))
+	read("file:///x", "third")
+	read("file:///y", "first")
+	g.must(204, "DELETE", "/servers/first", "")
+	read("file:///y", "second")
 }
 
 // house0 is how many tools each of a house's two servers has.

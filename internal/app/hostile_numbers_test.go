@@ -36,8 +36,15 @@ var numberCases = []hostileCase{
 		for _, answer := range []string{`"result":{}`, `"error":{"code":1,"message":""}`} {
 			h.wantError(answer, h.send("POST", "/mcp", `{"jsonrpc":"2.0","id":1,`+answer+`}`, mirror("tools/list", "")...), 400, invalidRequest, "")
 		}
-		for _, both := range []string{`"result":{},"error":{}`, `"method":"ping","result":{}`, `"result":[]`} {
-			h.refused(`{"jsonrpc":"2.0","id":1,`+both+`}`, invalidRequest, "1")
+		h.refused(`{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}`, invalidRequest, "1")
+		// A bad answer is no request: what is said about it bears no id (2025-11-25, transports,
+		// Sending Messages to the Server, 4), which the client would take for the answer to a
+		// request of its own, and on stdio nothing is said.
+		for _, spoiled := range []string{`"result":{},"error":{}`, `"result":[]`} {
+			body := `{"jsonrpc":"2.0","id":1,` + spoiled + `}`
+			h.wantError(body, h.send("POST", "/mcp", body, mirror("tools/list", "")...), 400, invalidRequest, "")
+			h.wantError(body, h.inSession(body), 400, invalidRequest, "")
+			h.droppedOnStdio(body)
 		}
 		// In the stateful era clients do answer; this answers nothing, and is dropped.
 		if g := h.inSession(`{"jsonrpc":"2.0","id":1,"result":{}}`); g.status != 202 || g.body != "" {

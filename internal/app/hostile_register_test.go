@@ -193,7 +193,7 @@ func killed(h *hostile) {
 		}
 		secret, err := os.ReadFile(filepath.Join(filepath.Dir(file), "admin-token"))
 		if before = token; err != nil || before != "" && before != string(secret) {
-			h.Errorf("the operators' token is another one: %v", err)
+			h.Errorf("the management token is another one: %v", err)
 		}
 		token = string(secret)
 		child := &gateway{t: h.T, url: url, token: strings.TrimSpace(token), http: h.http}

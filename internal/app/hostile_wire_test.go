@@ -188,6 +188,18 @@ func (h *hostile) refusedOnStdio(body string, code int, id string) {
 	h.wantError("stdio: "+body, got{400, http.Header{"Content-Type": {"application/json"}}, h.line(h), false}, 400, code, id)
 }
 
+// droppedOnStdio writes a line that has no answer: the next one that comes is another's.
+func (h *hostile) droppedOnStdio(body string) {
+	h.Helper()
+	h.pipe.Lock()
+	defer h.pipe.Unlock()
+	h.write(h, body)
+	h.write(h, stateful(`"next"`, "ping", ""))
+	if line := h.line(h); line != `{"jsonrpc":"2.0","id":"next","result":{}}` {
+		h.Errorf("stdio: %.200q: %s", body, line)
+	}
+}
+
 // A wire is a connection whose every byte the test writes.
 type wire struct {
 	h    *hostile

@@ -96,21 +96,31 @@ func TestTwoLibraries(t *testing.T) {
 	counted(t, g)
 }
 
-// linksLeadBack: what no list has is read of who gave the link last.
+// linksLeadBack: what no list has is read of who gave the link, moved where the other one gave
+// it before, whichever is called last.
 func linksLeadBack(t *testing.T, c client, one, two *gatetest.Server) {
 	t.Helper()
-	for _, s := range []struct {
-		name string
+	moved := "mcp-gateway:one/" + strings.NewReplacer(":", "%3A", "/", "%2F").Replace(gatetest.HiddenResource)
+	links := []struct {
+		name, uri string
 		*gatetest.Server
-	}{{"two", two}, {"one", one}} {
-		a := call(t, c, s.name+".link", `{}`)
-		if got := string(gatetest.Member(a.Result, "content")); !strings.Contains(got, `"uri":"`+gatetest.HiddenResource+`"`) {
-			t.Errorf("%s", got)
+	}{{"two", gatetest.HiddenResource, two}, {"one", moved, one}}
+	for _, s := range links {
+		for _, tool := range []string{".link", ".embed"} {
+			a := call(t, c, s.name+tool, `{}`)
+			if got := string(gatetest.Member(a.Result, "content")); !strings.Contains(got, `"uri":"`+s.uri+`"`) {
+				t.Errorf("%s", got)
+			}
 		}
+	}
+	for _, s := range links {
 		before := len(s.Seen())
-		do(t, c, "resources/read", `{"uri":"`+gatetest.HiddenResource+`"}`)
+		a := do(t, c, "resources/read", object("uri", s.uri))
 		if len(s.Seen()) == before {
 			t.Errorf("%s gave the link and was not asked", s.name)
+		}
+		if got := string(gatetest.Member(a.Result, "contents")); !strings.HasPrefix(got, `[{"uri":"`+s.uri+`"`) {
+			t.Errorf("%s", got)
 		}
 	}
 }
@@ -138,7 +148,7 @@ func TestCapabilitiesByEndpoint(t *testing.T) {
 	g := start(t, servers("library", remote("http", gatetest.StartStateful(t, library)), "plain", speaking(t, "plain", []string{"t"}))).ready()
 	const all = `{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"logging":{}`
 	for path, want := range map[string]string{
-		"":                 all + `,"extensions":{"io.modelcontextprotocol/ui":{}}}`,
+		"":                 all + `,"extensions":{"io.modelcontextprotocol/ui":{},"io.modelcontextprotocol/tasks":{}}}`,
 		"/servers/library": `{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true},"completions":{}}`,
 		"/servers/plain":   `{"tools":{"listChanged":true}}`,
 	} {
@@ -147,7 +157,7 @@ func TestCapabilitiesByEndpoint(t *testing.T) {
 			t.Errorf("%s: %s, not %s", path, got, want)
 		}
 		_, text := g.visit("POST", path+"/mcp", greeting)
-		want = strings.Replace(want, `,"extensions":{"io.modelcontextprotocol/ui":{}}`, "", 1)
+		want = strings.Replace(want, `,"extensions":{"io.modelcontextprotocol/ui":{},"io.modelcontextprotocol/tasks":{}}`, "", 1)
 		if got := string(gatetest.Member([]byte(text), "result", "capabilities")); got != want {
 			t.Errorf("%s, stateful: %s, not %s", path, got, want)
 		}

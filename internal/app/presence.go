@@ -44,12 +44,11 @@ func (p *presence) Self(s mcp.Scope) []byte {
 // Instructions are the router's.
 func (p *presence) Instructions(s mcp.Scope) string { return p.router.Instructions(s) }
 
-// extensionUI is the extension of MCP Apps (SEP-1865).
-const extensionUI = "io.modelcontextprotocol/ui"
-
 // everything is what endpoints of all servers offer, whichever servers there are: who comes
 // later offers it too.
-const everything = `{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"logging":{},"extensions":{"` + extensionUI + `":{}}}`
+const everything = `{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"logging":{},"extensions":` + extensions + `}`
+
+const extensions = `{"` + mcp.ExtensionUI + `":{},"` + mcp.ExtensionTasks + `":{}}`
 
 // Capabilities are what we carry; on a server's own endpoint what that server has of it, once
 // it is known. Each list announces its changes, since we look at servers that do not.
@@ -63,11 +62,25 @@ func (p *presence) Capabilities(s mcp.Scope) []byte {
 		key, _ := rawjson.Text(f.Key)
 		declared := rawjson.Get(own, key)
 		switch {
-		case declared == nil, key == "extensions" && rawjson.Get(declared, extensionUI) == nil:
+		case key == "extensions":
+			edits = append(edits, rawjson.Edit{Key: key, Value: p.extensions(s.Server, declared)})
+		case declared == nil:
 			edits = append(edits, rawjson.Edit{Key: key})
 		case key == "resources" && string(rawjson.Get(declared, "subscribe")) != "true":
 			edits = append(edits, rawjson.Edit{Key: key, Value: []byte(`{"listChanged":true}`)})
 		}
 	}
 	return rawjson.AppendEdited(nil, []byte(everything), edits...)
+}
+
+// extensions are those that we carry of a server's own; nil for none.
+func (p *presence) extensions(server string, declared []byte) []byte {
+	var keep []string
+	if rawjson.Get(declared, mcp.ExtensionUI) != nil {
+		keep = append(keep, mcp.ExtensionUI)
+	}
+	if p.registry.Tasks(server) {
+		keep = append(keep, mcp.ExtensionTasks)
+	}
+	return era.Cut([]byte(extensions), keep...)
 }

@@ -99,6 +99,8 @@ func TestBrokenServersAreStatesWithReasons(t *testing.T) {
 		"refused", remote("http", closedPort(t)),
 		"banner", stdio("banner", false),
 		"off", `{"command":"x","enabled":false}`,
+		"theirs", `{"command":"x","disabled":true}`,
+		"ws", `{"type":"ws","url":"ws://127.0.0.1:1/"}`,
 		"last", stdio("echo", true),
 	)).ready()
 	want := []struct {
@@ -116,7 +118,9 @@ func TestBrokenServersAreStatesWithReasons(t *testing.T) {
 		{"html-sse", "down starting", "text/html"},
 		{"refused", "down starting", "refused"},
 		{"banner", "ready", ""},
-		{"off", "disabled", "enabled"},
+		{"off", "disabled", "it is disabled in the config"},
+		{"theirs", "disabled", "it is disabled in the config"},
+		{"ws", "failed", `type "ws" is no transport`},
 		{"last", "ready", ""},
 	}
 	// A state may be just about to be tried again, so look until it says why.
@@ -130,6 +134,9 @@ func TestBrokenServersAreStatesWithReasons(t *testing.T) {
 		if strings.Contains(s.Reason, "\n") || len(s.Reason) > 400 || strings.Contains(s.Reason, "<html>") {
 			t.Errorf("%s: the reason is no line for people: %q", w.name, s.Reason)
 		}
+	}
+	if s := g.states()["ws"]; s.Transport != "ws" {
+		t.Errorf("a transport of another program's is shown as %q", s.Transport)
 	}
 	within(t, guard, "the last words of exit", func() bool {
 		return strings.Contains(strings.Join(g.states()["exit"].Stderr, "\n"), "••• as the script says")

@@ -47,6 +47,7 @@ type Part struct {
 	Rank         int // orders the servers of a View; never smaller for a later one
 	Entries      [mcp.Kinds][]Entry
 	Left         []string // what was left out and why, for operators
+	Gateways     []string // ids of the gateways that its entries come through
 
 	apps  []Entry // resources that its tools are shown by, and that it does not list
 	fresh [mcp.Kinds]time.Time

@@ -33,8 +33,29 @@ func (v *View) index() *uriIndex {
 	return &v.uris
 }
 
-// FindNormal finds a resource by its exposed URI, normalised.
-func (v *View) FindNormal(uri string) *Entry { return v.index().normal[Normal(uri)] }
+// Leads tells where a URI leads that nobody lists as it is: to a server, and as what. That is
+// whose moved URI it is once normalised, else who lists what is normalised alike, else who has
+// the template that it comes of. The server is empty where it leads nowhere.
+func (v *View) Leads(uri string) (server, origin string) {
+	if len(uri) > MaxURI {
+		return "", ""
+	}
+	normal := Normal(uri)
+	if server, origin, ok := Unmoved(normal); ok {
+		return v.Server(server), origin
+	}
+	if e := v.index().normal[normal]; e != nil {
+		return e.Target.Server, e.Target.Origin
+	}
+	e := v.FindTemplate(uri)
+	if e == nil {
+		e = v.FindTemplate(normal)
+	}
+	if e == nil {
+		return "", ""
+	}
+	return e.Target.Server, uri
+}
 
 // FindTemplate finds the template that a URI comes of, the most specific of several.
 func (v *View) FindTemplate(uri string) *Entry {
@@ -66,8 +87,12 @@ func (v *View) Only() string {
 	return ""
 }
 
-// Link is what a URI that a server gave is called where all servers are shown: itself,
-// unless it means something else there.
+// Readable tells whether a server has resources.
+func (v *View) Readable(server string) bool { return slices.Contains(v.readable, server) }
+
+// Link is what a URI that a server gave is called where all servers are shown: itself, unless
+// it leads to another server there, or looks like a moved one, or is too long to be looked up.
+// What a caller was given by other servers is not known here.
 func (v *View) Link(server, uri string) string {
 	same := v.shelves[mcp.Resources].origin[uri]
 	for _, e := range same {
@@ -78,10 +103,17 @@ func (v *View) Link(server, uri string) string {
 			return uri
 		}
 	}
-	if len(same) > 0 {
+	if _, _, ours := Unmoved(uri); ours || len(same) > 0 || len(uri) > MaxURI {
 		return Moved(server, uri)
 	}
-	if _, _, ours := Unmoved(uri); ours {
+	if _, _, ours := Unmoved(Normal(uri)); ours {
+		return Moved(server, uri)
+	}
+	to, _ := v.Leads(uri)
+	if to == "" {
+		to = v.Only()
+	}
+	if to != "" && to != server {
 		return Moved(server, uri)
 	}
 	return uri

@@ -16,6 +16,8 @@ const (
 	maxDotted = 128 // 2026-07-28, tools, Tool Names
 	maxSafe   = 48
 	hashChars = 10
+
+	leastPrefix = 8 // of a prefix is kept in a name that is cut, since the tool's part says more
 )
 
 // dotted is the name in the dotted style. An empty prefix gives the bare name.
@@ -27,7 +29,7 @@ func dotted(prefix, tool, canonical string) string {
 	if len(name) <= maxDotted && !endsInHash(name) {
 		return name
 	}
-	return hashed(name, maxDotted, canonical, ".")
+	return hashed(prefix, separator, tool, maxDotted, canonical, ".")
 }
 
 // safe is the name in the safe style: letters, digits, _ and - only, and short.
@@ -41,13 +43,24 @@ func safe(prefix, tool, canonical string) string {
 	if readable && len(name) <= maxSafe && name == sanitised(name, "") && !endsInHash(name) {
 		return name
 	}
-	return hashed(name, maxSafe, canonical, "")
+	return hashed(prefix, "__", tool, maxSafe, canonical, "")
 }
 
-func hashed(name string, most int, canonical, also string) string {
+// hashed is a name that ends in a hash. Where it must be cut, the prefix gives way first, as
+// far as leastPrefix, then the end of the tool's part.
+func hashed(prefix, between, tool string, most int, canonical, also string) string {
+	prefix, tool = sanitised(prefix, also), sanitised(tool, also)
+	if prefix == "" {
+		between = ""
+	}
+	over := len(prefix) + len(between) + len(tool) - (most - hashChars - 1)
+	if cut := min(over, len(prefix)-leastPrefix); cut > 0 {
+		prefix = prefix[:len(prefix)-cut]
+		over -= cut
+	}
+	tool = tool[:len(tool)-max(0, over)]
 	sum := sha256.Sum256([]byte(canonical))
-	name = sanitised(name, also)
-	return name[:min(len(name), most-hashChars-1)] + "_" + hex.EncodeToString(sum[:])[:hashChars]
+	return prefix + between + tool + "_" + hex.EncodeToString(sum[:])[:hashChars]
 }
 
 // sanitised puts _ for every byte that is no letter, digit, _, - or one of also.

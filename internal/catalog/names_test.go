@@ -268,8 +268,8 @@ func TestBareNamesYieldInOrder(t *testing.T) {
 		v := merged(set)
 		return strings.Join(v.shelves[mcp.Tools].names[styleDotted], " | ") + " || " + strings.Join(v.shelves[mcp.Tools].names[styleSafe], " | ")
 	}
-	hash := func(canonical string) string { return hashed("with space", maxSafe, canonical, "") }
-	want := "read | one.two.read | with space | two.read | two.with space || read | " + hashed("two.read", maxSafe, "one.two.read", "") + " | " + hash("one.with space") + " | two__read | " + hash("two.with space")
+	hash := func(canonical string) string { return hashed("", "__", "with space", maxSafe, canonical, "") }
+	want := "read | one.two.read | with space | two.read | two.with space || read | " + hashed("", "__", "two.read", maxSafe, "one.two.read", "") + " | " + hash("one.with space") + " | two__read | " + hash("two.with space")
 	if got := shown(one, two); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -281,7 +281,7 @@ func TestBareNamesYieldInOrder(t *testing.T) {
 
 // TestNamesAsTheyAreShown pins the two styles by example.
 func TestNamesAsTheyAreShown(t *testing.T) {
-	long := strings.Repeat("t", 60)
+	long, server := strings.Repeat("t", 60), strings.Repeat("s", 64)
 	for _, tt := range []struct{ server, tool, dotted, safe string }{
 		{"files", "read", "files.read", "files__read"},
 		{"files", "read_", "files.read_", "files__read_"},
@@ -299,10 +299,17 @@ func TestNamesAsTheyAreShown(t *testing.T) {
 		{"a", long[:46], "a." + long[:46], "a__" + long[:34] + "_#"},
 		{"a", strings.Repeat("t", 126), "a." + strings.Repeat("t", 126), "a__" + long[:34] + "_#"},
 		{"a", strings.Repeat("t", 127), "a." + strings.Repeat("t", 115) + "_#", "a__" + long[:34] + "_#"},
+		{server, "read_file", server + ".read_file", server[:26] + "__read_file_#"},
+		{server, long[:27], server + "." + long[:27], server[:8] + "__" + long[:27] + "_#"},
+		{server, long[:28], server + "." + long[:28], server[:8] + "__" + long[:27] + "_#"},
+		{"my-files", long[:40], "my-files." + long[:40], "my-files__" + long[:27] + "_#"},
+		{"files", long[:44], "files." + long[:44], "files__" + long[:30] + "_#"},
+		{server, strings.Repeat("t", 64), server[:52] + "." + strings.Repeat("t", 64) + "_#", server[:8] + "__" + long[:27] + "_#"},
+		{server, strings.Repeat("t", 120), server[:8] + "." + strings.Repeat("t", 108) + "_#", server[:8] + "__" + long[:27] + "_#"},
 	} {
 		v := merged([]naming{{tt.server, nil, []string{tt.tool}}})
 		d, s := v.Exposed(mcp.Tools, 0)
-		hash := hashed("", maxSafe, tt.server+"."+tt.tool, "")[1:]
+		hash := hashed("", "", "", maxSafe, tt.server+"."+tt.tool, "")[1:]
 		if want := strings.ReplaceAll(tt.dotted, "#", hash); d != want {
 			t.Errorf("%s, %q: dotted %q, not %q", tt.server, tt.tool, d, want)
 		}

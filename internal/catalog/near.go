@@ -1,6 +1,9 @@
 package catalog
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // maxNear bounds the names and the length of those that are compared.
 const (
@@ -8,9 +11,13 @@ const (
 	maxNearName  = 128
 	maxCompared  = 2000
 	nearDistance = 3 // at most a third of the name may differ
+	leastAlike   = 3 // characters that the same beginning has
 )
 
-// Near gives up to three of names that a person may have meant by name, nearest first.
+// Near gives up to three of names that a person may have meant by name, nearest first: those
+// that differ little, then those with the same tool's part at another server, and those
+// whose tool's part at the same server is the beginning of the other. Of servers, one whose
+// name is the beginning of the other is nearest.
 func Near(name string, names []string) []string {
 	if len(name) > maxNearName {
 		return nil
@@ -21,12 +28,23 @@ func Near(name string, names []string) []string {
 	}
 	var found []candidate
 	most := max(1, len(name)/nearDistance)
+	server, tool := parts(name)
 	for _, n := range names[:min(len(names), maxCompared)] {
-		if len(n) > maxNearName || len(n)-len(name) > most || len(name)-len(n) > most {
+		if len(n) > maxNearName {
 			continue
 		}
-		if d := distance(name, n, most); d <= most {
-			found = append(found, candidate{n, d})
+		if len(n)-len(name) <= most && len(name)-len(n) <= most {
+			if d := distance(name, n, most); d <= most {
+				found = append(found, candidate{n, d})
+				continue
+			}
+		}
+		if s, t := parts(n); s != "" && server != "" && alike(server, tool, s, t) {
+			far := most + 1
+			if short := min(len(s), len(server)); short < leastAlike || !strings.EqualFold(s[:short], server[:short]) {
+				far += distance(server, s, maxNearName)
+			}
+			found = append(found, candidate{n, far})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int { return a.far - b.far })
@@ -35,6 +53,26 @@ func Near(name string, names []string) []string {
 		out = append(out, c.name)
 	}
 	return out
+}
+
+// parts are what stands before and after the separator of a name of either style; no server
+// where there is none.
+func parts(name string) (server, tool string) {
+	for _, between := range []string{separator, "__"} {
+		if server, tool, ok := strings.Cut(name, between); ok && server != "" && tool != "" {
+			return server, tool
+		}
+	}
+	return "", name
+}
+
+// alike tells whether two names agree in one part so that one may be meant by the other.
+func alike(server, tool, otherServer, otherTool string) bool {
+	if strings.EqualFold(server, otherServer) {
+		short := min(len(tool), len(otherTool))
+		return short >= leastAlike && strings.EqualFold(tool[:short], otherTool[:short])
+	}
+	return strings.EqualFold(tool, otherTool)
 }
 
 // distance is the edit distance of two names, or more than most.

@@ -76,6 +76,36 @@ func TestNearest(t *testing.T) {
 	})
 }
 
+// TestOnePartIsEnough: the same tool at another server, or the beginning of a tool at the same
+// one, comes after what differs little.
+func TestOnePartIsEnough(t *testing.T) {
+	names := []string{"calculator.add", "calculator.divide", "echo.ping", "files.read_file", "files.list", "notes.add", "notes__read", "n.a.b", "add"}
+	for name, want := range map[string]string{
+		"calc.add":                "[calculator.add notes.add]",
+		"calc.ADD":                "[calculator.add notes.add]",
+		"calc__add":               "[calculator.add notes.add]",
+		"calculatr.add":           "[calculator.add notes.add]",
+		"echo-server.ping":        "[echo.ping]",
+		"files.read":              "[files.read_file notes__read]",
+		"FILES__read":             "[notes__read files.read_file]",
+		"files.read_file_text":    "[files.read_file]",
+		"files.re":                "[]",
+		"calculator.power-of-two": "[]",
+		"m.a.b":                   "[n.a.b]",
+		"longer-than-n.a.b":       "[n.a.b]",
+		".add":                    "[add]",
+		"nowhere.":                "[]",
+		"nothing-at-all-alike":    "[]",
+	} {
+		if got := fmt.Sprint(Near(name, names)); got != want {
+			t.Errorf("near %q are %s, not %s", name, got, want)
+		}
+	}
+	if got := Near("calculator-of-mine.add", []string{"a.add", "b.add", "c.add", "calculator.add"}); len(got) != 3 || got[0] != "calculator.add" {
+		t.Errorf("near are %q", got)
+	}
+}
+
 func TestNearIsBounded(t *testing.T) {
 	long := strings.Repeat("x", 129)
 	if got := Near(long, []string{long}); got != nil {

@@ -197,12 +197,32 @@ func TestPlainURIsAreNotTouched(t *testing.T) {
 	for _, tt := range []struct{ server, uri, want string }{
 		{"a", "file:///x", "file:///x"},
 		{"b", "file:///x", "mcp-gateway:b/file%3A%2F%2F%2Fx"}, // would be read of a
-		{"b", "file:///new", "file:///new"},
 		{"b", "mcp-gateway:a/x", "mcp-gateway:b/mcp-gateway%3Aa%2Fx"},
+		{"b", "MCP-Gateway:a/x", "mcp-gateway:b/MCP-Gateway%3Aa%2Fx"}, // as well, once normalised
+		{"b", "FILE:///x", "mcp-gateway:b/FILE%3A%2F%2F%2Fx"},         // would be read of a
+		{"b", "file:///7", "mcp-gateway:b/file%3A%2F%2F%2F7"},         // comes of a's template
+		{"b", "FILE:///7", "mcp-gateway:b/FILE%3A%2F%2F%2F7"},
+		{"a", "file:///7", "file:///7"},
+		{"a", "note:///7", "mcp-gateway:a/note%3A%2F%2F%2F7"},
+		{"b", "note:///7", "note:///7"},
+		{"b", "mem:1", "mem:1"},
+		{"b", "x:" + strings.Repeat("y", MaxURI), "mcp-gateway:b/x%3A" + strings.Repeat("y", MaxURI)},
 	} {
 		if got := v.Link(tt.server, tt.uri); got != tt.want {
 			t.Errorf("%s of %s is linked as %s", tt.uri, tt.server, got)
 		}
+	}
+}
+
+// TestLinksPastTheOnlyServer: what nobody lists leads to it, so others' links are moved.
+func TestLinksPastTheOnlyServer(t *testing.T) {
+	none := Lists{mcp.Resources: {None: true}, mcp.Templates: {None: true}}
+	v := Merge([]*Part{Prepare("a", "", none, nil, wide), Prepare("b", "", resources([]string{"file:///x"}, nil), nil, wide)}, wide)
+	if got := v.Link("a", "mem:1"); got != "mcp-gateway:a/mem%3A1" || v.Readable("a") {
+		t.Errorf("%s", got)
+	}
+	if got := v.Link("b", "mem:1"); got != "mem:1" || !v.Readable("b") {
+		t.Errorf("%s", got)
 	}
 }
 

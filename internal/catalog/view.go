@@ -25,6 +25,7 @@ type View struct {
 	readable     []string        // servers that have resources
 	moved        map[*Entry]bool // resources and templates that are not shown by their plain URI
 	instructions []Instruction
+	gateways     []string
 	left         map[string][]string
 	uris         uriIndex
 }
@@ -56,6 +57,7 @@ func Merge(parts []*Part, b Bounds) *View {
 		if p.Instructions != "" {
 			v.instructions = append(v.instructions, Instruction{p.Server, cut(p.Instructions, maxInstruction)})
 		}
+		v.gateways = append(v.gateways, p.Gateways...)
 		if p.hasResources() {
 			v.readable = append(v.readable, p.Server)
 		}
@@ -243,6 +245,9 @@ func (v *View) Fresh(kind mcp.Kind, s mcp.Scope, now time.Time) time.Duration {
 
 // Instructions are those of the servers that gave any, in order.
 func (v *View) Instructions() []Instruction { return v.instructions }
+
+// Gateways are the ids of those that the servers' entries come through.
+func (v *View) Gateways() []string { return v.gateways }
 
 // Left tells what bounds kept out of the merged lists, by server.
 func (v *View) Left(server string) []string { return v.left[server] }

@@ -10,12 +10,16 @@ const (
 	ours   = "mcpServers"      // and Claude Desktop's, Claude Code's, Cursor's, Windsurf's
 	vsCode = "servers"         // its mcp.json; in its settings.json within "mcp"
 	zed    = "context_servers" // its settings.json
+
+	vsCodeFlat = "mcp.servers" // VS Code's settings again, as it writes a path of keys as one
 )
 
-// A block is an object of servers, and by which of the keys it was found.
+// A block is an object of servers, by which of the keys it was found, and the key of the top
+// level that it stands in or at.
 type block struct {
 	node
 	kind string
+	top  string
 }
 
 // topLevel finds the servers and tolerates the keys of other programs whose files we
@@ -36,13 +40,15 @@ func (r *reader) topLevel(o object) (blocks []block, misspelt bool) {
 		case r.body:
 			m.problemAt(m.keyAt, "is not a known key; only \"mcpServers\" stands here")
 		case m.key == "inputs" || m.key == "$schema": // the first counts only where ${input:…} is used
+		case ofProjects(m):
+			m.warnAt(m.keyAt, "servers under \"projects\" are not read; give one project's .mcp.json")
 		default:
 			unknown = append(unknown, m)
 		}
 	}
 	if len(unknown) > 0 {
 		first := unknown[0]
-		first.warnAt(first.keyAt, "is not a known key and is ignored%s; known are \"mcpServers\" and \"gateway\"", andOthers(unknown[1:]))
+		first.warnAt(first.keyAt, "is not a known key and is ignored%s; known are %s", andOthers(unknown[1:]), known(blocks))
 	}
 	return blocks, misspelt
 }
@@ -52,17 +58,67 @@ func (r *reader) topLevel(o object) (blocks []block, misspelt bool) {
 func (r *reader) block(m node) (block, bool) {
 	switch {
 	case m.key == ours:
-		return block{m, ours}, true
+		return block{m, ours, ours}, true
 	case r.body:
 	case m.key == vsCode || m.key == zed:
-		return block{m, m.key}, true
-	case m.key == "mcp" && m.isObject(): // other programs mean other things by it
+		return block{m, m.key, m.key}, true
+	case m.key == vsCodeFlat, m.key == "mcp":
+		if n, ok := inSettings(m); ok {
+			return block{n, vsCode, m.key}, true
+		}
+	case m.key == "settings" && m.isObject(): // of VS Code's .code-workspace
 		o, _ := m.object()
-		if n, ok := o.get(vsCode); ok {
-			return block{n, vsCode}, true
+		for _, setting := range o.members {
+			if n, ok := inSettings(setting); ok {
+				return block{n, vsCode, m.key}, true
+			}
 		}
 	}
 	return block{}, false
+}
+
+// inSettings is the block of servers at one of VS Code's settings. Other programs mean other
+// things by "mcp".
+func inSettings(m node) (node, bool) {
+	switch {
+	case m.key == vsCodeFlat:
+		return m, true
+	case m.key == "mcp" && m.isObject():
+		o, _ := m.object()
+		return o.get(vsCode)
+	}
+	return node{}, false
+}
+
+// known names the keys of the top level that stand for something, as this file has them.
+func known(blocks []block) string {
+	var keys []string
+	for _, b := range blocks {
+		keys = appendNew(keys, quote(b.top))
+	}
+	if keys == nil {
+		keys = []string{quote(ours)}
+	}
+	return joined(append(keys, quote("gateway")), "and")
+}
+
+// ofProjects reports the servers that Claude Code's ~/.claude.json keeps for one project
+// each. Which of them are meant depends on where one works.
+func ofProjects(m node) bool {
+	if m.key != "projects" || !m.isObject() {
+		return false
+	}
+	o, _ := m.object()
+	for _, project := range o.members {
+		if !project.isObject() {
+			continue
+		}
+		p, _ := project.object()
+		if n, ok := p.get(ours); ok && !n.blank() {
+			return true
+		}
+	}
+	return false
 }
 
 // andOthers keeps an editor's whole settings to one warning.
@@ -83,6 +139,9 @@ func andOthers(rest []node) string {
 
 func missingServers(o object) string {
 	say := "\"mcpServers\" is missing; write {\"mcpServers\": {\"NAME\": {\"command\": \"…\"}}}"
+	if n, ok := o.get("projects"); ok && ofProjects(n) {
+		return say + "; servers under \"projects\" are not read; give one project's .mcp.json"
+	}
 	for _, other := range []string{vsCode, zed, "mcp"} {
 		if _, ok := o.get(other); ok {
 			return fmt.Sprintf("%s (here it is called %q)", say, other)

@@ -46,13 +46,21 @@ func Inspect(path string, env Env) (c *Config, warnings []Problem, err error) {
 	data, err := read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf("config file %s does not exist; write one that holds {\"mcpServers\": {}}, or name another with --config FILE: %w",
-			path, fs.ErrNotExist)
+		return nil, nil, notThere(path)
 	case err != nil:
 		return nil, nil, fmt.Errorf("read config: %w", err)
 	}
 	return inspect(path, data, env, readEnvFile)
 }
+
+// notThere is the path of a config file that does not exist.
+type notThere string
+
+func (path notThere) Error() string {
+	return fmt.Sprintf("config file %s does not exist; write one that holds {\"mcpServers\": {}}, or name another with --config FILE", string(path))
+}
+
+func (notThere) Unwrap() error { return fs.ErrNotExist }
 
 func read(path string) ([]byte, error) {
 	f, err := os.Open(path)

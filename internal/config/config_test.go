@@ -82,8 +82,16 @@ func TestSyntaxErrorIsOneProblemAtItsPlace(t *testing.T) {
 		data, want string
 	}{
 		{"", "f.json:1:1: there is nothing here"},
-		{" \n// nothing\n", "f.json:3:1: ends too early"},
-		{"{\n  \"mcpServers\": {\n", "f.json:3:1: ends too early"},
+		{" \n// nothing\n", "f.json:3:1: ends too early; there is nothing here"},
+		{"{\n  \"mcpServers\": {\n", "f.json:3:1: ends too early; the { of line 2 is still open: a closing } is missing for it, or for one within it"},
+		{"{\n  \"mcpServers\": {\"a\": {\n  \"args\": [\"]\",\n  \"}\"\n", "f.json:5:1: ends too early; the [ of line 3 is still open: a closing ] is missing"},
+		{"{\n  \"mcpServers\": {\n  \"a\": {},\n}\n", "f.json:5:1: ends too early; the { of line 1 is still open"},
+		{"mcpServers:\n  a:\n    command: x\n", "f.json:1:1: must be JSON: {\"mcpServers\": {"},
+		{"\n# YAML\n---\nmcpServers:\n  a: {command: \"x\n", "f.json:2:1: must be JSON: {\"mcpServers\": {"},
+		{"// x\n[mcp_servers.a]\ncommand = \"x\"\n", "f.json:2:1: must be JSON: {\"mcpServers\": {"},
+		{"[[tools]]\n", "f.json:1:1: must be JSON: "},
+		{"<html></html>", "f.json:1:1: must be JSON: "},
+		{"# JSON all the same\n{\"mcpServers\": {}}", "f.json:1:1: a comment begins with //"},
 		{"{\n  \"é\": 1 2}", "f.json:2:10: a comma is missing before this"},
 		{"{\"a\": hunter2}", "f.json:1:7: is no JSON value"},
 		{"{\"a\": 'hunter2'}", "f.json:1:7: text stands in \"double quotes\""},
@@ -311,7 +319,7 @@ func TestProblemsAreBounded(t *testing.T) {
 func TestMissingFileSaysWhatToDo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.json")
 	_, err := Load(path, nil)
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "--config FILE") {
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) || !strings.HasSuffix(err.Error(), "--config FILE") {
 		t.Error(err)
 	}
 	if _, err := Load(t.TempDir(), nil); err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,7 +26,7 @@ func (d *document) explain(err error) (at int, message string) {
 	here := d.data[at:]
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return at, "ends too early; a closing } or ] is missing"
+		return at, d.endsEarly()
 	case len(here) == 0:
 		return at, text
 	case strings.HasPrefix(text, "invalid literal") && here[0] == '"':
@@ -46,7 +47,8 @@ func (d *document) explain(err error) (at int, message string) {
 	case strings.HasSuffix(text, "at start of object name"):
 		return at, "here stands a name in \"double quotes\", a colon, and its value"
 	case strings.HasSuffix(text, "at start of value"):
-		return at, noValue(here[0], innermost(d.data[:at]))
+		open, _ := innermost(d.data[:at])
+		return at, noValue(here[0], open)
 	case strings.HasSuffix(text, "after top-level value"):
 		return at, afterAll(here[0])
 	}
@@ -167,9 +169,60 @@ func afterAll(c byte) string {
 	return "the end was before this; one {…} holds all there is"
 }
 
-// innermost is the bracket that is still open at the end of b, which was scanned; 0 for none.
-func innermost(b []byte) byte {
-	var open []byte
+// endsEarly names the line of the bracket that is still open at the end. The one that was
+// forgotten may be one within it.
+func (d *document) endsEarly() string {
+	open, at := innermost(d.data)
+	if open == 0 {
+		return "ends too early; there is nothing here; write {\"mcpServers\": {}} at least"
+	}
+	line := 1 + bytes.Count(d.data[:at], []byte("\n"))
+	return fmt.Sprintf("ends too early; the %c of line %d is still open: a closing %c is missing for it, or for one within it", open, line, open+2)
+}
+
+// mustBeJSON is for a file in another format, of which nothing else can be said.
+const mustBeJSON = "must be JSON: {\"mcpServers\": {\"NAME\": {\"command\": \"…\"}}}"
+
+// begins is what no JSON begins with: a word, a heading, a tag, a rule of dashes.
+var begins = regexp.MustCompile(`^(\[\[?[A-Za-z_]|[^\[\]{}"])`)
+
+// otherFormat reports a document that the parser refused and that does not begin as JSON's
+// objects do, after comments: YAML, TOML, a web page. at is where it begins. Lines that begin
+// with # are passed over, since people write comments so into JSON too.
+func otherFormat(b []byte) (at int, other bool) {
+	first := -1
+	for i := 0; i < len(b); {
+		n := 1
+		switch {
+		case b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n':
+			i++
+			continue
+		case b[i] == '/':
+			if n, _ = scanComment(b[i:]); n > 1 {
+				i += n
+				continue
+			}
+		case b[i] == '#':
+			if first < 0 {
+				first = i
+			}
+			if n = bytes.IndexByte(b[i:], '\n'); n > 0 {
+				i += n
+				continue
+			}
+		}
+		if first < 0 {
+			first = i
+		}
+		return first, begins.Match(b[i:])
+	}
+	return 0, false
+}
+
+// innermost is the bracket that is still open at the end of b, which was scanned, and where it
+// is; 0 for none.
+func innermost(b []byte) (bracket byte, at int) {
+	var open []int
 	for i := 0; i < len(b); {
 		n := 1
 		switch c := b[i]; c {
@@ -178,14 +231,15 @@ func innermost(b []byte) byte {
 		case '/':
 			n, _ = scanComment(b[i:])
 		case '{', '[':
-			open = append(open, c)
+			open = append(open, i)
 		case '}', ']':
 			open = open[:max(0, len(open)-1)]
 		}
 		i += max(1, n)
 	}
 	if len(open) == 0 {
-		return 0
+		return 0, 0
 	}
-	return open[len(open)-1]
+	at = open[len(open)-1]
+	return b[at], at
 }

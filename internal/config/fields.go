@@ -145,19 +145,16 @@ func (r *serverReader) http(s *Server) {
 	}
 }
 
-// checkURL checks the server's URL, but not by our rules where it is for another program's
-// transport.
+// checkURL checks the server's URL. Where its transport is another program's, what is wrong
+// with it is that server's problem as well, and no scheme of that program is wrong.
 func (r *serverReader) checkURL(e expansion) {
-	if r.elsewhere {
-		return
-	}
 	scheme, message := otherScheme(e.text), wrongURL(e.text)
 	if scheme != "" {
 		message = "must begin with http:// or https://; the gateway does not reach servers over " + scheme + "://"
 	}
 	switch {
-	case message == "":
-	case scheme != "" && !e.unsure() && len(e.used) == 0:
+	case message == "", r.elsewhere && scheme != "":
+	case (r.elsewhere || scheme != "") && !e.unsure() && len(e.used) == 0:
 		r.cannot(r.url, message)
 	default:
 		r.fault(r.url, e, message)

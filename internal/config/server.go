@@ -43,6 +43,9 @@ type Server struct {
 	// well be one of the 2024-11-05 HTTP+SSE transport. "type": "http" among VS Code's
 	// servers leaves that open too, since it does so there.
 	TransportNamed bool
+	// TransportWord is what the file has for a transport that only other programs have; such
+	// a server has a Problem. Else it is empty.
+	TransportWord string
 
 	// Command is the program to start; no shell reads it. A relative path with a
 	// separator begins at the config file's folder; a bare name is looked for in PATH.
@@ -104,7 +107,15 @@ type Var struct {
 	Value Secret
 }
 
-func (s Server) String() string { return fmt.Sprintf("%s (%s)", s.Name, s.Transport) }
+// Shown is the transport as people are told it: as the file has it where it is none of ours.
+func (s Server) Shown() string {
+	if s.TransportWord != "" {
+		return s.TransportWord
+	}
+	return s.Transport
+}
+
+func (s Server) String() string { return fmt.Sprintf("%s (%s)", s.Name, s.Shown()) }
 
 func (s Server) GoString() string { return fmt.Sprintf("config.Server(%q)", s.String()) }
 
@@ -121,7 +132,7 @@ func (s Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // MarshalJSON gives name and transport, for the same reason as Format.
 func (s Server) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]string{"name": s.Name, "transport": s.Transport})
+	return json.Marshal(map[string]string{"name": s.Name, "transport": s.Shown()})
 }
 
 // Fingerprint is the SHA-256, in hex, of the whole definition with the secrets'

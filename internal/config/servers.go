@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tailscale/hujson"
 )
 
 const (
@@ -28,7 +30,8 @@ type serverReader struct {
 	kind      string // of the block
 	url       node   // by whichever key; hasURL
 	hasURL    bool
-	elsewhere bool // its transport is one that only other programs have
+	elsewhere bool   // its transport is one that only other programs have
+	word      string // what it calls that
 	missing   []string
 	foreign   []string
 	faults    []string
@@ -104,6 +107,7 @@ func (r *serverReader) unknownKeys() {
 func (r *serverReader) transport(s *Server) {
 	named, from, ok := r.named()
 	_, command := r.get("command")
+	s.TransportWord = r.word
 	if r.elsewhere && !command && !r.hasURL {
 		s.Transport = Stdio
 		return
@@ -133,6 +137,7 @@ func (r *serverReader) named() (transport string, from node, ok bool) {
 		case !valid:
 			ok = false
 		case t == "": // elsewhere
+			r.disagrees(n)
 		case transport != "" && t != transport:
 			n.problem("says %q, but %q says %q; keep one of the two", t, from.key, transport)
 			ok = false
@@ -235,13 +240,34 @@ func (r *serverReader) spelt(n node) (transport string, ok bool) {
 		n.problem("must be \"stdio\", \"sse\" or \"streamable-http\"")
 		return "", false
 	}
-	r.elsewhere = true
+	r.elsewhere, r.word = true, quote(s)
+	r.word = r.word[1 : len(r.word)-1] // it is shown without quotes, and holds nothing but letters
 	if s == "sdk" {
 		r.cannot(n, "\"sdk\" is a server inside the program that this was written for; nothing else can reach it")
 	} else {
 		r.cannot(n, quote(s)+" is no transport that the gateway has; it has \"stdio\", \"sse\" and \"streamable-http\"")
 	}
 	return "", true
+}
+
+// disagrees reports a word for a transport beside another one: what is said of one of them
+// does not help where the other was meant. Two spellings of ours are compared by named.
+func (r *serverReader) disagrees(n node) {
+	for _, key := range []string{"transport", "type"} {
+		other, has := r.get(key)
+		if !has || key == n.key {
+			continue
+		}
+		word, _ := n.text()
+		l, _ := other.value.(hujson.Literal)
+		if l.Kind() != '"' || l.String() == word {
+			continue
+		}
+		if key == "type" && !slices.Contains(spellings, l.String()) {
+			continue // it is told there
+		}
+		r.cannot(n, fmt.Sprintf("says %s, but %q says %s; keep one of the two", quote(word), key, quote(l.String())))
+	}
 }
 
 // cannot reports what may be right, but not for us: this server does not start, and the

@@ -44,6 +44,9 @@ func (d *document) parse() (node, bool) {
 		return node{}, false
 	}
 	if at, message := scan(d.data); message != "" {
+		if start, other := otherFormat(d.data); other && d.data[start] != '[' && utf8.Valid(d.data) {
+			at, message = start, mustBeJSON
+		}
 		d.problem(at, "", message)
 		return node{}, false
 	}
@@ -51,6 +54,9 @@ func (d *document) parse() (node, bool) {
 	v, err := hujson.Parse(append(bytes.Clone(d.data), '\n'))
 	if err != nil {
 		at, message := d.explain(err)
+		if start, other := otherFormat(d.data); other {
+			at, message = start, mustBeJSON
+		}
 		d.problem(at, "", message)
 		return node{}, false
 	}

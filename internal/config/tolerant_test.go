@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 func TestWhatOnlyOthersReachIsThatServersProblem(t *testing.T) {
 	const has = ` is no transport that the gateway has; it has "stdio", "sse" and "streamable-http"`
 	const sdk = `type "sdk" is a server inside the program that this was written for; nothing else can reach it`
+	const notURL = "; url must be an absolute URL such as https://example.com/mcp or http://127.0.0.1:8000/mcp"
 	over := func(scheme string) string {
 		return "url must begin with http:// or https://; the gateway does not reach servers over " + scheme + "://"
 	}
@@ -28,9 +30,14 @@ func TestWhatOnlyOthersReachIsThatServersProblem(t *testing.T) {
 		{`"url": "${SOCKET}"`, StreamableHTTP, over("unix") + "; see the value of ${SOCKET}"},
 		{`"url": "ws://${NO}/"`, StreamableHTTP, "variable NO is not set; set it or write ${NO:-default}"},
 		{`"type": "ws", "url": "wss://h/mcp", "headers": {"A": "b"}`, StreamableHTTP, `type "ws"` + has},
-		{`"type": "ws", "url": "/not/ours#x"`, StreamableHTTP, `type "ws"` + has},
+		{`"type": "ws", "url": "/not/ours#x"`, StreamableHTTP, `type "ws"` + has + notURL},
+		{`"type": "ws", "url": "/${HOST}"`, StreamableHTTP, `type "ws"` + has + notURL + "; see the value of ${HOST}"},
 		{`"type": "websocket", "url": "https://h/"`, StreamableHTTP, `type "websocket"` + has},
 		{`"transport": "grpc", "command": "x"`, Stdio, `transport "grpc"` + has},
+		{`"transport": "grpc", "type": "stdio", "command": "x"`, Stdio, `transport "grpc"` + has + `; transport says "grpc", but "type" says "stdio"; keep one of the two`},
+		{`"type": "ws", "transport": "sse", "url": "http://h/"`, SSE, `type "ws"` + has + `; type says "ws", but "transport" says "sse"; keep one of the two`},
+		{`"type": "ws", "transport": "grpc", "url": "ws://h/"`, StreamableHTTP, `transport "grpc"` + has + `; type "ws"` + has + `; type says "ws", but "transport" says "grpc"; keep one of the two`},
+		{`"type": "ws", "transport": "ws", "url": "ws://h/"`, StreamableHTTP, `transport "ws"` + has + `; type "ws"` + has},
 		{`"type": "sdk", "name": "mine"`, Stdio, sdk},
 		{`"type": "sdk", "env": {"A": "${NO}"}`, Stdio, sdk + "; variable NO is not set; set it or write ${NO:-default}"},
 	} {
@@ -78,6 +85,70 @@ func TestWhatOnlyOthersReachIsThatServersProblem(t *testing.T) {
 		if len(p) != 1 || p[0].Error() != want {
 			t.Errorf("%s:\n got %v\nwant %s", members, p, want)
 		}
+	}
+}
+
+// TestTheWordOfTheFileIsShown: a transport of another program's is not told as one of ours.
+func TestTheWordOfTheFileIsShown(t *testing.T) {
+	for members, want := range map[string]string{
+		`"type": "ws", "url": "ws://h/"`:       "ws",
+		`"type": "sdk"`:                        "sdk",
+		`"transport": "grpc", "command": "x"`:  "grpc",
+		`"type": "\u001b[1m", "command": "x"`:  `\x1b[1m`,
+		`"type": "http", "url": "http://h/"`:   StreamableHTTP,
+		`"type": "http", "url": "unix:///s"`:   StreamableHTTP,
+		`"command": "x"`:                       Stdio,
+		`"transport": "sse", "url": "ws://h/"`: SSE,
+	} {
+		s := one(t, members, nil)
+		j, err := s.MarshalJSON()
+		if s.Shown() != want || s.String() != "s ("+want+")" || err != nil || !strings.Contains(string(j), `"transport":`+strconv.Quote(want)) {
+			t.Errorf("%s: %s, %s", members, s, j)
+		}
+	}
+}
+
+// TestBlocksOfVSCode: the path of keys may be one key, and a workspace's settings are read.
+func TestBlocksOfVSCode(t *testing.T) {
+	const servers = `{"a": {"type": "http", "url": "http://h/"}}`
+	for file, known := range map[string]string{
+		`{"x": 1, "mcp": {"servers": ` + servers + `}}`:                                       `"mcp" and "gateway"`,
+		`{"x": 1, "mcp.servers": ` + servers + `}`:                                            `"mcp.servers" and "gateway"`,
+		`{"x": 1, "folders": [], "settings": {"y": 1, "mcp": {"servers": ` + servers + `}}}`:  `"settings" and "gateway"`,
+		`{"x": 1, "settings": {"mcp.servers": ` + servers + `}}`:                              `"settings" and "gateway"`,
+		`{"x": 1, "servers": ` + servers + `, "gateway": {}}`:                                 `"servers" and "gateway"`,
+		`{"x": 1, "servers": ` + servers + `, "context_servers": {"z": {"command": "x"}}}`:    `"servers", "context_servers" and "gateway"`,
+		`{"x": 1, "settings": {"mcp": 1}, "mcp": [], "mcpServers": {"a": {"command": "x"}} }`: `"mcpServers" and "gateway"`,
+	} {
+		c, err := Parse("f.json", []byte(file), nil)
+		if err != nil || len(c.Servers) == 0 || c.Servers[0].Name != "a" || c.Servers[0].TransportNamed {
+			t.Errorf("%s: %v %v", file, c, err)
+			continue
+		}
+		if w := c.Warnings; len(w) != 1 || !strings.HasPrefix(w[0].Error(), "f.json:1:2: x: is not a known key") || !strings.HasSuffix(w[0].Message, "; known are "+known) {
+			t.Errorf("%s: %v", file, w)
+		}
+	}
+	p := problems(t, `{"settings": {"mcp": {"servers": {"a": {}}}}}`, nil)
+	if len(p) != 1 || p[0].Path != "settings.mcp.servers.a" {
+		t.Error(p)
+	}
+}
+
+// TestServersOfProjectsAreNotPassedOverInSilence: Claude Code keeps some by project.
+func TestServersOfProjectsAreNotPassedOverInSilence(t *testing.T) {
+	const say = `servers under "projects" are not read; give one project's .mcp.json`
+	const projects = `"projects": {"/a": {"allowedTools": []}, "/b": 1, "/c": {"mcpServers": {"s": {"command": "x"}}}}`
+	c, err := Parse("f.json", []byte(`{"mcpServers": {}, `+projects+`}`), nil)
+	if err != nil || len(c.Warnings) != 1 || c.Warnings[0].Error() != "f.json:1:20: projects: "+say {
+		t.Errorf("%v %v", c, err)
+	}
+	if p := problems(t, `{`+projects+`}`, nil); len(p) != 1 || !strings.HasSuffix(p[0].Message, "; "+say) {
+		t.Error(p)
+	}
+	c, err = Parse("f.json", []byte(`{"mcpServers": {}, "projects": {"/a": {"mcpServers": {}}}}`), nil)
+	if err != nil || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Message, "is not a known key") {
+		t.Errorf("%v %v", c, err)
 	}
 }
 

@@ -1,5 +1,6 @@
 // Package demo is two small complete MCP servers, calculator and echo, so that a first
-// look at the gateway needs no second toolchain. A demo answers calls only; the gateway's
+// look at the gateway needs no second toolchain; echo has a prompt and a resource as well. A
+// demo answers calls only; the gateway's
 // own edges give it every transport and revision.
 package demo
 
@@ -18,13 +19,17 @@ import (
 	"mcpgateway/internal/rawjson"
 )
 
-// A Server is one demo. It is a mcp.Handler for tools/list and tools/call.
+// A Server is one demo. It is a mcp.Handler for what its capabilities say.
 type Server struct {
 	Name, Title  string
 	Instructions string
 
-	tools []tool
-	list  []byte
+	tools     []tool
+	prompts   []prompt
+	resources []resource
+
+	lists        [mcp.Kinds][]byte // nil: it has no such list
+	capabilities []byte
 }
 
 type tool struct {
@@ -42,35 +47,54 @@ func Names() []string { return slices.Sorted(maps.Keys(servers)) }
 func Find(name string) *Server { return servers[name] }
 
 func newServer(s Server) *Server {
-	definitions := make([]string, len(s.tools))
-	for i, t := range s.tools {
-		definitions[i] = t.definition
-	}
-	s.list = []byte(`{"tools":[` + strings.Join(definitions, ",") + `]}`)
+	s.makeLists()
 	return &s
 }
 
-// Seen is the fingerprint of the tools, which never change.
+// Capabilities is the raw object of what the server has.
+func (s *Server) Capabilities() []byte { return s.capabilities }
+
+// Seen is the fingerprint of the lists, which never change.
 func (s *Server) Seen(*mcp.Caller) (mcp.Seen, <-chan struct{}) {
-	return mcp.Seen{mcp.Tools: s.Name}, nil
+	var seen mcp.Seen
+	for kind, list := range s.lists {
+		if list != nil {
+			seen[kind] = s.Name
+		}
+	}
+	return seen, nil
 }
 
-// Watch fails: the demos have no resources.
+// Watch fails: the resources never change.
 func (s *Server) Watch(context.Context, *mcp.Caller, string, mcp.Inbox) (func(), error) {
-	return nil, mcp.Errorf(mcp.InvalidParams, "resource", "this server has no resources")
+	return nil, mcp.Errorf(mcp.InvalidParams, "resource", "the resources of this server never change")
+}
+
+// WatchTasks tells of none: the demos make no tasks.
+func (s *Server) WatchTasks(context.Context, *mcp.Caller, []string, mcp.Inbox) ([]string, func()) {
+	return nil, func() {}
 }
 
 // Notify does nothing: no notification concerns the demos.
 func (s *Server) Notify(*mcp.Caller, string, []byte) {}
 
-// Handle answers tools/list and tools/call.
+// Handle answers the lists, and calls, prompts and reads of what is in them.
 func (s *Server) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
-	if c.Method == mcp.Tools.List() {
-		return &mcp.Reply{Result: s.list, Seen: s.Name}, nil
+	kind, isList := mcp.Listed(c.Method)
+	switch {
+	case isList && s.lists[kind] != nil:
+		return &mcp.Reply{Result: s.lists[kind], Seen: s.Name}, nil
+	case c.Method == mcp.ToolsCall:
+		return s.call(ctx, c)
+	case c.Method == mcp.PromptsGet && s.prompts != nil:
+		return s.get(c)
+	case c.Method == mcp.ResourcesRead && s.resources != nil:
+		return s.read(c)
 	}
-	if c.Method != mcp.ToolsCall {
-		return nil, mcp.Errorf(mcp.UnknownMethod, "method", "method %q is not known", c.Method)
-	}
+	return nil, mcp.Errorf(mcp.UnknownMethod, "method", "method %q is not known", c.Method)
+}
+
+func (s *Server) call(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	i := slices.IndexFunc(s.tools, func(t tool) bool { return t.name == c.Name })
 	if i < 0 {
 		return nil, mcp.Errorf(mcp.InvalidParams, "unknown_tool", "unknown tool: %.256q", c.Name)
@@ -151,6 +175,18 @@ func echo() *Server {
 				}
 				return "", errors.New("this tool always fails")
 			}},
+	}, prompts: []prompt{
+		{"repeat", `{"name":"repeat","title":"Repeat","description":"Has the model say a text back.","arguments":[{"name":"text","description":"what to say","required":true}]}`,
+			func(arguments []byte) (string, error) {
+				text, ok := rawjson.Text(rawjson.Get(arguments, "text"))
+				if !ok {
+					return "", errors.New(`"text" must be a string`)
+				}
+				return "Say exactly this: " + text, nil
+			}},
+	}, resources: []resource{
+		{"demo://echo/about", `{"uri":"demo://echo/about","name":"about","title":"About","description":"Says what this server is for.","mimeType":"text/plain"}`,
+			"text/plain", "This server answers with what it is given."},
 	}})
 }
 

@@ -38,6 +38,10 @@ func TestTools(t *testing.T) {
 		t.Errorf("demos %s", got)
 	}
 	want := map[string][]string{"calculator": {"add", "subtract", "multiply", "divide"}, "echo": {"ping", "echo", "slow", "fail"}}
+	capabilities := map[string]string{
+		"calculator": `{"tools":{"listChanged":true}}`,
+		"echo":       `{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true}}`,
+	}
 	for _, name := range Names() {
 		s := Find(name)
 		reply, err := s.Handle(t.Context(), &mcp.Call{Method: mcp.Tools.List(), From: &mcp.Caller{}})
@@ -56,7 +60,10 @@ func TestTools(t *testing.T) {
 		if !slices.Equal(got, want[name]) || part.Left != nil {
 			t.Errorf("%s lists %q, left %q", name, got, part.Left)
 		}
-		if seen, changed := s.Seen(nil); seen[mcp.Tools] == "" || changed != nil {
+		if string(s.Capabilities()) != capabilities[name] {
+			t.Errorf("%s has %s", name, s.Capabilities())
+		}
+		if seen, changed := s.Seen(nil); (seen[mcp.Prompts] != "") != (name == "echo") || seen[mcp.Tools] == "" || changed != nil {
 			t.Errorf("%s: %q", name, seen)
 		}
 	}
@@ -94,6 +101,50 @@ func TestCalls(t *testing.T) {
 	var e *mcp.Error
 	if _, err := Find("echo").Handle(t.Context(), call("nothing", "")); !errors.As(err, &e) || e.Code != mcp.InvalidParams {
 		t.Error(err)
+	}
+}
+
+// TestPromptsAndResources: echo has one of each, and calculator none.
+func TestPromptsAndResources(t *testing.T) {
+	ask := func(method, name, raw string) (string, error) {
+		c := &mcp.Call{Method: method, Name: name, From: &mcp.Caller{}, Back: &notes{}, Params: mcp.Params{Raw: []byte(raw)}}
+		var unknown *mcp.Error
+		if _, err := Find("calculator").Handle(t.Context(), c); !errors.As(err, &unknown) || unknown.Code != mcp.UnknownMethod {
+			t.Errorf("calculator answers %s: %v", method, err)
+		}
+		reply, err := Find("echo").Handle(t.Context(), c)
+		if err != nil {
+			return "", err
+		}
+		if !json.Valid(reply.Result) {
+			t.Errorf("%s: %s", method, reply.Result)
+		}
+		return string(reply.Result), nil
+	}
+	for _, c := range []struct{ method, name, raw, want string }{
+		{"prompts/list", "", "", `{"prompts":[{"name":"repeat","title":"Repeat","description":"Has the model say a text back.","arguments":[{"name":"text","description":"what to say","required":true}]}]}`},
+		{"resources/list", "", "", `{"resources":[{"uri":"demo://echo/about","name":"about","title":"About","description":"Says what this server is for.","mimeType":"text/plain"}]}`},
+		{"resources/templates/list", "", "", `{"resourceTemplates":[]}`},
+		{"prompts/get", "repeat", `{"name":"repeat","arguments":{"text":"a\"b"}}`, `{"messages":[{"role":"user","content":{"type":"text","text":"Say exactly this: a\"b"}}]}`},
+		{"resources/read", "demo://echo/about", `{}`, `{"contents":[{"uri":"demo://echo/about","mimeType":"text/plain","text":"This server answers with what it is given."}]}`},
+	} {
+		if got, err := ask(c.method, c.name, c.raw); err != nil || got != c.want {
+			t.Errorf("%s: %s %v, want %s", c.method, got, err, c.want)
+		}
+	}
+	for _, c := range []struct {
+		method, name, raw string
+		code              mcp.Code
+	}{
+		{"prompts/get", "repeat", `{"name":"repeat"}`, mcp.InvalidParams},
+		{"prompts/get", "repeat", `{"name":"repeat","arguments":{"text":1}}`, mcp.InvalidParams},
+		{"prompts/get", "nothing", `{"name":"nothing"}`, mcp.InvalidParams},
+		{"resources/read", "demo://echo/nothing", `{}`, mcp.NotFound},
+	} {
+		var e *mcp.Error
+		if got, err := ask(c.method, c.name, c.raw); !errors.As(err, &e) || e.Code != c.code {
+			t.Errorf("%s %s: %s %v", c.method, c.raw, got, err)
+		}
 	}
 }
 

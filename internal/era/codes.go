@@ -93,6 +93,12 @@ func render(err error, other map[mcp.Code]int) (object []byte, status int) {
 	return AppendErrorObject(nil, n.number, e.Message, data), n.status
 }
 
+// setBy tells which setting a client's message was too much for.
+var setBy = map[string]string{
+	string(rawjson.Depth):  " (the bound is gateway.limits.depth)",
+	string(rawjson.Tokens): " (the bound is gateway.limits.requestTokens)",
+}
+
 // FromParse turns what the strict scan refused into an error of ours.
 func FromParse(err error) (*mcp.Error, []byte) {
 	var p *jsonrpc.ParseError
@@ -106,7 +112,7 @@ func FromParse(err error) (*mcp.Error, []byte) {
 	case p.Params:
 		code = mcp.InvalidParams
 	}
-	return mcp.Errorf(code, p.Reason, "%s", p.Detail), p.ID
+	return mcp.Errorf(code, p.Reason, "%s%s", p.Detail, setBy[p.Reason]), p.ID
 }
 
 // Refuse is the answer to a message that could not be accepted: always a client error.

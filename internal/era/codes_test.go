@@ -74,6 +74,36 @@ func TestRefuseIsAClientError(t *testing.T) {
 	}
 }
 
+// TestRefusalsNameTheSetting: whoever sent too much finds the bound to raise.
+func TestRefusalsNameTheSetting(t *testing.T) {
+	l := jsonrpc.ClientLimits
+	l.Depth, l.Tokens = 3, 12
+	for line, want := range map[string]string{
+		`{"a":[[[1]]]}`:                      "nested deeper than 3 at byte 7 (the bound is gateway.limits.depth)",
+		`{"a":[1,2,3,4,5,6,7,8,9,10,11,12]}`: "(the bound is gateway.limits.requestTokens)",
+		`{"a":`:                              "the JSON ends too early at byte 5",
+	} {
+		_, err := jsonrpc.Parse([]byte(line), l)
+		if own, _ := FromParse(err); !strings.HasSuffix(own.Message, want) {
+			t.Errorf("%s: %s", line, own.Message)
+		}
+	}
+}
+
+// TestMembersAreFoundAgain: each message says in which part of the message its offset counts.
+func TestMembersAreFoundAgain(t *testing.T) {
+	for params, want := range map[string]string{
+		`{"uri":"a","name":1,"name":2}`: `two members named "name" at byte 20 of params`,
+		`{"Name":1}`:                    `member "Name" resembles "name" at byte 1 of params`,
+		`{"_meta":{"a":1,"a":2}}`:       `two members named "a" at byte 7 of params._meta`,
+		`{"ref":{"type":"ref/prompt","name":"p","name":"q"}}`: `two members named "name" at byte 32 of params.ref`,
+	} {
+		if _, bad := NewCall(&jsonrpc.Message{Kind: jsonrpc.Request, Method: mcp.Completion, Params: []byte(params)}); bad == nil || bad.Message != want {
+			t.Errorf("%s: %v", params, bad)
+		}
+	}
+}
+
 func TestAsRemote(t *testing.T) {
 	remote := &mcp.Remote{Number: 1}
 	if AsRemote(fmt.Errorf("x: %w", remote)) != remote || AsRemote(errors.New("x")) != nil || AsRemote(nil) != nil {

@@ -23,7 +23,8 @@ type Inbound interface {
 // An Incoming is one message of a client with what its binding knows about it.
 type Incoming struct {
 	Message   *jsonrpc.Message
-	Header    func(name string) []string // nil off HTTP
+	Header    func(name string) []string   // nil off HTTP
+	Headers   func(prefix string) []string // the names of those that begin so, as Header takes them; nil off HTTP
 	Principal string
 	Scope     mcp.Scope        // of the endpoint it came to
 	Out       Outlet           // for what the client is told before the answer; never nil
@@ -78,6 +79,8 @@ type Params struct {
 	Log      *slog.Logger
 
 	Via          string        // our own id among gateways; a message that has passed it is refused
+	ParkedOwn    int           // calls of one principal that may wait for its answers; 0 is 16
+	Parked       int           // of all; 0 is 1,024
 	QuestionTime time.Duration // how long a client may take to answer a question; 0 is DefaultQuestionTime
 }
 
@@ -93,6 +96,10 @@ type Feed interface {
 	// used, when a resource changes, until stop is called. It fails with a *mcp.Error where no
 	// server has such a resource, or its server cannot tell of changes.
 	Watch(ctx context.Context, c *mcp.Caller, uri string, inbox mcp.Inbox) (stop func(), err error)
+	// WatchTasks has inbox told, by notifications/tasks with the id that the caller used, when
+	// one of these tasks changes, until stop is called. It gives those of which it is told; what
+	// is not agreed when ctx ends is not among them.
+	WatchTasks(ctx context.Context, c *mcp.Caller, ids []string, inbox mcp.Inbox) (agreed []string, stop func())
 	// Notify passes a notification of the caller on to whom it concerns: the servers that
 	// have a connection for this caller alone, or the one server of the caller's scope. It
 	// does not block.
@@ -107,8 +114,8 @@ func NewCall(m *jsonrpc.Message) (*mcp.Call, *mcp.Error) {
 	if m.Params == nil {
 		return c, nil
 	}
-	if err := rawjson.CheckMembers(m.Params, "name", "uri", "ref", "level", "arguments", "_meta", "cursor", "inputResponses", "requestState"); err != nil {
-		return c, memberError(err)
+	if err := rawjson.CheckMembers(m.Params, "name", "uri", "ref", "level", "arguments", "_meta", "cursor", "inputResponses", "requestState", "taskId"); err != nil {
+		return c, memberError(err, "params")
 	}
 	for f := range rawjson.Members(m.Params) {
 		switch string(f.Key) {
@@ -157,7 +164,7 @@ func readRef(c *mcp.Call, ref []byte) *mcp.Error {
 		return mcp.Errorf(mcp.InvalidParams, "params", `"ref" must be an object`)
 	}
 	if err := rawjson.CheckMembers(ref, "type", "name", "uri"); err != nil {
-		return memberError(err)
+		return memberError(err, "params.ref")
 	}
 	kind, _ := rawjson.Text(rawjson.Get(ref, "type"))
 	key := map[string]string{"ref/prompt": "name", "ref/resource": "uri"}[kind]
@@ -177,7 +184,7 @@ func readMeta(c *mcp.Call, meta []byte) *mcp.Error {
 		return mcp.Errorf(mcp.InvalidParams, "params", `"_meta" must be an object`)
 	}
 	if err := rawjson.CheckMembers(meta, mcp.HopMeta[:]...); err != nil {
-		return memberError(err)
+		return memberError(err, "params._meta")
 	}
 	c.Params.Meta = meta
 	token := rawjson.Get(meta, mcp.MetaProgressToken)
@@ -191,13 +198,14 @@ func readMeta(c *mcp.Call, meta []byte) *mcp.Error {
 	return nil
 }
 
-func memberError(err error) *mcp.Error {
+// memberError says in which part of the message the members stand: offsets count from there.
+func memberError(err error, part string) *mcp.Error {
 	var e *rawjson.Error
 	code, reason := mcp.InvalidRequest, "lookalike"
 	if ok := asRaw(err, &e); ok && e.Reason == rawjson.Duplicate {
 		code, reason = mcp.Malformed, "duplicate"
 	}
-	return mcp.Errorf(code, reason, "%s", err)
+	return mcp.Errorf(code, reason, "%s of %s", err, part)
 }
 
 // CallerBack is the Back of one call over an Outlet, as far as the eras are the same: each

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
@@ -13,17 +14,44 @@ import (
 // A Ledger knows which calls of clients a server has not answered yet on one connection.
 // What the server says there without naming a call belongs to the only one of them, or to
 // nobody: it must never reach another client. A call whose caller has left counts until its
-// answer comes, since the server may still work on it. Its zero value is ready.
+// answer comes, since the server may still work on it. Correct servers never answer a call
+// that was cancelled, so that towards other calls of the same client it counts for leftTime
+// only: what is said of it then reaches nobody but its own client. Its zero value is ready.
 type Ledger struct {
 	mu   sync.Mutex
 	last int64               // guarded by mu: how many have begun
 	open map[string]*Open    // guarded by mu: by the id of the request
-	left map[string]struct{} // guarded by mu: ids of calls without a caller
-	lost bool                // guarded by mu: more were left than are kept, so that nothing is certain
+	left map[string]*left    // guarded by mu: calls without a caller, by their ids
+	over map[owner]time.Time // guarded by mu: whose calls were more than left holds, and since when none of them counts
+	lost bool                // guarded by mu: not even that is known, so that nothing is certain
 }
 
-// maxLeft bounds the calls without a caller that are remembered.
-const maxLeft = 1024
+const (
+	maxLeft  = 1024        // calls without a caller that are remembered, and clients who had more
+	leftTime = time.Minute // from when the server was told that the caller has left
+)
+
+// A left is a call whose caller has left.
+type left struct {
+	of   owner
+	told time.Time // when the server was told so; zero while it was not
+}
+
+// An owner is one client, as far as we can tell them apart.
+type owner struct{ principal, session, program string }
+
+func ownerOf(c *mcp.Call) owner {
+	if c.From == nil {
+		return owner{}
+	}
+	return owner{c.From.Principal, c.From.Session, string(c.From.Client)}
+}
+
+// counts tells whether the call may be whom the server speaks of, at this time, towards a
+// call of this client.
+func (x *left) counts(to owner, now time.Time) bool {
+	return x.of != to || x.told.IsZero() || now.Sub(x.told) < leftTime
+}
 
 // An Open is a call that the server has been given.
 type Open struct {
@@ -32,17 +60,23 @@ type Open struct {
 
 	id       string
 	n        int64
-	end      context.CancelFunc
-	answered bool // guarded by the ledger's mu: its answer came when nobody waited any more
+	end      context.CancelCauseFunc
+	answered bool // guarded by the ledger's mu: its answer came, though End was not called yet
 }
 
 // ID is the id of the call's request, which is its progress token as well.
 func (o *Open) ID() []byte { return []byte(o.id) }
 
+// errOver ends the context of a call whose request is over.
+var errOver = errors.New("the request is over")
+
+// Deserted tells whether the call's caller left before its request was over.
+func (o *Open) Deserted() bool { return o.Ctx.Err() != nil && context.Cause(o.Ctx) != errOver }
+
 // Begin enters a call under the id of its request.
 func (l *Ledger) Begin(ctx context.Context, c *mcp.Call, id []byte) *Open {
 	o := &Open{Call: c, id: string(id)}
-	o.Ctx, o.end = context.WithCancel(ctx)
+	o.Ctx, o.end = context.WithCancelCause(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
@@ -57,21 +91,44 @@ func (l *Ledger) Begin(ctx context.Context, c *mcp.Call, id []byte) *Open {
 // End takes a call out. err is how its request ended, from which follows whether the server
 // may still work on it.
 func (l *Ledger) End(o *Open, err error) {
-	o.end()
+	o.end(errOver)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, o.id)
 	if o.answered || !leaves(err) {
 		return
 	}
+	of := ownerOf(o.Call)
 	if len(l.left) >= maxLeft {
-		l.lost = true
+		l.overflow(of)
 		return
 	}
 	if l.left == nil {
-		l.left = map[string]struct{}{}
+		l.left = map[string]*left{}
 	}
-	l.left[o.id] = struct{}{}
+	l.left[o.id] = &left{of: of}
+}
+
+// overflow notes that one more call was left than are remembered. That it is answered will
+// not be known. It is called with mu held.
+func (l *Ledger) overflow(of owner) {
+	if _, known := l.over[of]; !known && len(l.over) >= maxLeft {
+		l.lost = true
+		return
+	}
+	if l.over == nil {
+		l.over = map[owner]time.Time{}
+	}
+	l.over[of] = time.Now().Add(leftTime)
+}
+
+// Told notes that the server was told that the caller of a call has left.
+func (l *Ledger) Told(id []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if x := l.left[string(id)]; x != nil {
+		x.told = time.Now()
+	}
 }
 
 // leaves tells whether a request that ended so was sent and not answered.
@@ -85,7 +142,7 @@ func leaves(err error) bool {
 	return !errors.As(err, &remote) && !errors.As(err, &status)
 }
 
-// Answered notes the answer to a call whose caller has left.
+// Answered notes the answer to a call, which its caller may not have yet, or has left.
 func (l *Ledger) Answered(id []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,23 +164,40 @@ func (l *Ledger) Get(id []byte) *Open {
 func (l *Ledger) Only() (o *Open, several bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lost || len(l.open)+len(l.left) > 1 {
+	n := 0
+	for _, one := range l.open {
+		if !one.answered {
+			o, n = one, n+1
+		}
+	}
+	switch {
+	case l.lost, n > 1:
 		return nil, true
+	case n == 0:
+		return nil, len(l.left) > 1
 	}
-	for _, o := range l.open {
-		return o, false
+	of, now := ownerOf(o.Call), time.Now()
+	for _, x := range l.left {
+		if x.counts(of, now) {
+			return nil, true
+		}
 	}
-	return nil, false
+	for other, until := range l.over {
+		if other != of || now.Before(until) {
+			return nil, true
+		}
+	}
+	return o, false
 }
 
 // Newest gives the open call that began last, of those that may carry a question if there
-// are any; nil where none is open.
+// are any; nil where all are answered or over.
 func (l *Ledger) Newest() *Open {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var newest *Open
 	for _, o := range l.open {
-		if newest == nil || o.better(newest) {
+		if !o.answered && o.Ctx.Err() == nil && (newest == nil || o.better(newest)) {
 			newest = o
 		}
 	}
@@ -141,5 +215,5 @@ func (o *Open) better(than *Open) bool {
 func (l *Ledger) Forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.left, l.lost = nil, false
+	l.left, l.over, l.lost = nil, nil, false
 }

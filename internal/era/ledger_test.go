@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
@@ -56,8 +58,8 @@ func TestAnswersThatCrossTheEnd(t *testing.T) {
 	l.Answered([]byte("1"))
 	l.Answered([]byte("7"))
 	l.Answered(nil)
-	if _, several := l.Only(); !several {
-		t.Error("its caller is still there")
+	if of, several := l.Only(); several || of != b {
+		t.Errorf("only %v, several %v, though the server has answered the other", of, several)
 	}
 	l.End(a, context.Canceled)
 	if of, _ := l.Only(); of != b {
@@ -87,6 +89,37 @@ func TestLedgerIsBounded(t *testing.T) {
 		t.Error("in a new session nothing is left")
 	}
 	l.End(a, nil)
+}
+
+// TestTheOverflowIsItsClients: whoever leaves more calls than are kept is alone in doubt, and
+// not for ever.
+func TestTheOverflowIsItsClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l Ledger
+		mine, other := &mcp.Call{From: &mcp.Caller{Principal: "p"}}, &mcp.Call{From: &mcp.Caller{Principal: "q"}}
+		for i := range maxLeft + 10 {
+			id := fmt.Append(nil, i)
+			l.End(l.Begin(t.Context(), mine, id), context.Canceled)
+			l.Told(id)
+		}
+		a := l.Begin(t.Context(), mine, []byte("a"))
+		if of, several := l.Only(); of != nil || !several {
+			t.Error("at once nothing is certain")
+		}
+		time.Sleep(leftTime)
+		if of, _ := l.Only(); of != a {
+			t.Error("a minute later there is still doubt")
+		}
+		l.End(a, nil)
+		b := l.Begin(t.Context(), other, []byte("b"))
+		for i := range maxLeft {
+			l.Answered(fmt.Append(nil, i))
+		}
+		if of, several := l.Only(); of != nil || !several {
+			t.Error("towards another client calls that were not kept stop counting")
+		}
+		l.End(b, nil)
+	})
 }
 
 // TestNewest prefers what may be asked about.

@@ -27,6 +27,10 @@ type Outbound interface {
 	// what is wanted now. A server that does not offer it is not asked. The error is an
 	// Unwatched where it is of some of them only.
 	Watch(ctx context.Context, uris []string) error
+	// Follow has told called with each change of these tasks of the server, for a caller that
+	// declared the extension, until ctx ends or the server ends it; it returns why. began is
+	// called before, with those that the server agreed to tell of. Neither may block.
+	Follow(ctx context.Context, from *mcp.Caller, tasks []string, began func(tasks []string), told func(task string, params []byte)) error
 	// Notify sends a notification of a client to the server.
 	Notify(ctx context.Context, method string, params []byte) error
 	// Check asks for a sign of life.
@@ -78,6 +82,7 @@ type Info struct {
 	Subscribes   bool            // it says when a resource changes
 	Completes    bool
 	Logs         bool
+	Tasks        bool // it has the tasks extension
 }
 
 // ReadCapabilities fills in what a server's capabilities say, which all revisions say alike.
@@ -99,10 +104,11 @@ func (i *Info) ReadCapabilities(raw []byte) {
 
 // A Listing is what a server listed of one kind.
 type Listing struct {
-	Entries [][]byte      // raw definitions in the server's order
-	Left    []string      // what the revision forbids to show, and why
-	Partial string        // why the list is not whole; empty where it is
-	TTL     time.Duration // how long it says the list stays fresh; 0 where it does not say
+	Entries  [][]byte      // raw definitions in the server's order
+	Left     []string      // what the revision forbids to show, and why
+	Partial  string        // why the list is not whole; empty where it is
+	TTL      time.Duration // how long it says the list stays fresh; 0 where it does not say
+	Gateways []string      // ids of the gateways whose entries are among it
 }
 
 // ListBounds end a listing that does not end by itself.
@@ -166,13 +172,13 @@ func (r *Refusal) Error() string { return r.Status.Error() + ": " + r.Remote.Err
 // Unwrap gives the two errors that it is.
 func (r *Refusal) Unwrap() []error { return []error{r.Remote, r.Status} }
 
-// Cancel tells the server that a call is not wanted any more. The call's own context has
-// ended, so this has a short one of its own.
-func (l *Link) Cancel(id []byte) {
+// Cancel tells the server that a call is not wanted any more, and whether that went out. The
+// call's own context has ended, so this has a short one of its own.
+func (l *Link) Cancel(id []byte) (told bool) {
 	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
 	defer stop()
 	params := append(append([]byte(`{"requestId":`), id...), '}')
-	_ = l.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params), Header: l.Header})
+	return l.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params), Header: l.Header}) == nil
 }
 
 // CallParams are the params of a call on its way to a server: with the origin name or URI,
@@ -251,6 +257,7 @@ func Follow(ctx context.Context, kind mcp.Kind, b ListBounds, page func(ctx cont
 			}
 			l.Entries = append(l.Entries, entry)
 		}
+		l.note(result)
 		l.TTL = shorter(l.TTL, rawjson.Get(result, MemberTTL))
 		cursor = rawjson.Get(result, "nextCursor")
 		if cursor == nil || string(cursor) == "null" {

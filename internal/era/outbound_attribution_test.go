@@ -50,8 +50,13 @@ func newScene(t *testing.T, k kind, perClient bool) *scene {
 
 // begin begins a call and gives the id of its request.
 func (s *scene) begin(t *testing.T, name string) string {
+	return s.beginFrom(t, name, &mcp.Caller{Principal: "local"})
+}
+
+func (s *scene) beginFrom(t *testing.T, name string, from *mcp.Caller) string {
 	ctx, stop := context.WithCancel(t.Context())
 	c := call(`{"name":"s.t"}`)
+	c.From = from
 	back := c.Back.(*notes)
 	back.ask = func(context.Context, string, []byte) ([]byte, error) { return []byte(`{"by":"` + name + `"}`), nil }
 	s.backs[name], s.cancels[name] = back, stop
@@ -80,6 +85,8 @@ func (s *scene) ask(t *testing.T) string {
 	id := fmt.Sprint(1000 + s.n)
 	got := ""
 	s.await(id, func(a *jsonrpc.Message) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		got, _ = rawjson.Text(rawjson.Get(a.Result, "by"))
 		if a.Kind == jsonrpc.Failure {
 			got, _ = rawjson.Text(rawjson.Get(a.Error, "message"))
@@ -87,6 +94,8 @@ func (s *scene) ask(t *testing.T) string {
 	})
 	s.say(`{"jsonrpc":"2.0","id":` + id + `,"method":"elicitation/create","params":{"message":"m"}}`)
 	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return got
 }
 
@@ -170,13 +179,43 @@ func TestPerClient(t *testing.T) {
 			t.Errorf("with a cancelled call the server got %q", got)
 		}
 		s.finish(a)
-		if got := s.ask(t); !strings.HasPrefix(got, noCall) {
+		s.finish(b)
+		if got := s.ask(t); got != "" {
+			t.Errorf("without a call the server got %q at once", got)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := s.last(1)[0]; !strings.Contains(got, noCall) {
 			t.Errorf("without a call the server got %q", got)
 		}
-		s.finish(b)
 		if len(s.advice) != 0 {
 			t.Errorf("reported %q", s.advice)
 		}
+	})
+}
+
+// TestAQuestionMovesOn to another call of its client when the one it was put to is answered.
+func TestAQuestionMovesOn(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		s := newScene(t, k, true)
+		a := s.begin(t, "a")
+		b := s.begin(t, "b")
+		s.backs["b"].ask = func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		var by string
+		s.await("1", func(m *jsonrpc.Message) { by, _ = rawjson.Text(rawjson.Get(m.Result, "by")) })
+		s.say(`{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":"m"}}`)
+		synctest.Wait()
+		if by != "" || len(s.backs["b"].questions()) != 1 {
+			t.Fatalf("%q answered, b was asked %q", by, s.backs["b"].questions())
+		}
+		s.finish(b)
+		if by != "a" {
+			t.Errorf("%q answered", by)
+		}
+		s.finish(a)
 	})
 }
 

@@ -257,7 +257,7 @@ type inbox struct{ told }
 
 func (i *inbox) Put(method string, params []byte) { i.add(method + " " + string(params)) }
 
-// TestCompletedElicitations go to the session that was asked, until it ends.
+// TestCompletedElicitations go to the session that was asked, until it ends, if it opens URLs.
 func TestCompletedElicitations(t *testing.T) {
 	each(t, isStateful, func(t *testing.T, k kind) {
 		done := `{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"%s"}}`
@@ -287,7 +287,8 @@ func TestCompletedElicitations(t *testing.T) {
 			_, err := ob.Handle(t.Context(), c)
 			return err
 		}
-		asked := &mcp.Caller{Principal: "local", Session: "1", Inbox: box, Ended: ended}
+		opensURLs := []byte(`{"elicitation":{"url":{}}}`)
+		asked := &mcp.Caller{Principal: "local", Session: "1", Capabilities: opensURLs, Inbox: box, Ended: ended}
 		if err := as("", asked); err != nil {
 			t.Fatal(err)
 		}
@@ -302,6 +303,15 @@ func TestCompletedElicitations(t *testing.T) {
 		}
 		if got := box.take(); !slices.Equal(got, want) {
 			t.Errorf("the session was told %q", got)
+		}
+		formsOnly := &mcp.Caller{Principal: "local", Session: "2", Capabilities: []byte(`{"elicitation":{}}`), Inbox: &inbox{}, Ended: make(chan struct{})}
+		_ = as(`"required":1`, formsOnly)
+		_ = as(`"done":1`, other)
+		if got := formsOnly.Inbox.(*inbox).take(); got != nil {
+			t.Errorf("a session that opens no URLs was told %q", got)
+		}
+		if got := box.take(); !slices.Equal(got, want) {
+			t.Errorf("the next time the session was told %q", got)
 		}
 		close(ended)
 		_ = as(`"done":1`, other)

@@ -42,7 +42,7 @@ func Relay(ctx context.Context, c *mcp.Call, id []byte) func(*jsonrpc.Message) {
 // stream it comes.
 func OfNoCall(method string) bool {
 	switch method {
-	case mcp.Tools.Changed(), mcp.Prompts.Changed(), mcp.Resources.Changed(), mcp.NoteUpdated:
+	case mcp.Tools.Changed(), mcp.Prompts.Changed(), mcp.Resources.Changed(), mcp.NoteUpdated, mcp.NoteTask:
 		return true
 	}
 	return false

@@ -20,14 +20,17 @@ type Revision struct {
 	Resumes   bool // events of an HTTP stream bear ids, by which a client resumes it
 	Primes    bool // such a stream begins with an event of no data, which bears the first id
 	URLs      bool // an elicitation of a URL bears an id, by which its end is told
+	Sounds    bool // content may be audio
+	Links     bool // content may be a link to a resource
+	Blocks    bool // a message of a sampling may have several blocks of content
 }
 
 // Revisions is the one table of revisions, newest first.
 var Revisions = [...]Revision{
-	{Date: "2026-07-28", Stateless: true, Header: true, Titles: true},
-	{Date: "2025-11-25", Header: true, Titles: true, Resumes: true, Primes: true, URLs: true},
-	{Date: "2025-06-18", Header: true, Titles: true, Resumes: true},
-	{Date: "2025-03-26", Batches: true, Resumes: true},
+	{Date: "2026-07-28", Stateless: true, Header: true, Titles: true, Sounds: true, Links: true, Blocks: true},
+	{Date: "2025-11-25", Header: true, Titles: true, Resumes: true, Primes: true, URLs: true, Sounds: true, Links: true, Blocks: true},
+	{Date: "2025-06-18", Header: true, Titles: true, Resumes: true, Sounds: true, Links: true},
+	{Date: "2025-03-26", Batches: true, Resumes: true, Sounds: true},
 	{Date: "2024-11-05"},
 }
 

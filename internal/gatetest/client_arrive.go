@@ -65,11 +65,11 @@ func (c *core) noted(m *message, on *Pending) {
 	defer c.mu.Unlock()
 	p := on
 	if m.method == "notifications/progress" {
-		token := string(field(m.params, "progressToken"))
-		if p = c.tokens[token]; on != nil && p != on {
+		token := field(m.params, "progressToken")
+		if p = c.tokens[string(token)]; on != nil && p != on {
 			p = nil
 		}
-		if !c.used[token] {
+		if !c.used[string(token)] {
 			c.faults = append(c.faults, "progress with a token that was never given: "+string(m.raw))
 		}
 	}

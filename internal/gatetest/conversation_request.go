@@ -236,7 +236,7 @@ func (v *conversation) newCall(m *message, to *outbox) *Call {
 // patterns, Multi Round-Trip Requests).
 func (v *conversation) judgeRetry(c *Call) {
 	_, state := text(c.RequestState)
-	given := c.InputResponses != nil || c.RequestState != nil
+	given := c.InputResponses != nil && c.Method != "tasks/update" || c.RequestState != nil // which has its own (SEP-2663)
 	switch {
 	case given && !slices.Contains(mayAsk, c.Method):
 		v.s.fault("%s with inputResponses or requestState", c.Method)

@@ -139,6 +139,7 @@ func serveStdio(script string) int {
 	}
 	err := s.ServeLines(os.Stdin, os.Stdout, os.Getenv(envEra) == "stateless")
 	s.complain()
+	s.leaveSeen()
 	if err != nil && !strings.Contains(err.Error(), "broken pipe") {
 		fmt.Fprintln(os.Stderr, "gatetest: "+err.Error())
 		return 3

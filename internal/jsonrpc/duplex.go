@@ -67,7 +67,8 @@ func (d *Duplex) Bound(l Limits) { d.limits = l.ForServers() }
 
 // Hear offers f, on the reader's goroutine and in wire order, each message that names no open
 // call: what f does not take becomes an Event. So whoever hears knows what came before an
-// answer before the answer. f is offered late answers too, to calls whose caller has left.
+// answer before the answer. f is offered the answers too, before their callers have them, and
+// late ones, to calls whose caller has left.
 // It must not block. nil ends it.
 func (d *Duplex) Hear(f func(*Message) bool) {
 	if f == nil {
@@ -157,16 +158,19 @@ func (d *Duplex) refuse(err error) {
 		if d.settle(string(p.ID), outcome{err: fmt.Errorf("%w: %s", ErrAnswer, p.Detail)}) {
 			return
 		}
-		if p.Reply {
-			d.offer(&Message{Kind: Failure, ID: p.ID})
-		}
+		d.offer(&Message{Kind: Failure, ID: p.ID}) // to whoever still counts that call as open
 	}
 	d.skipped.Add(1)
 }
 
 // TooLong fails the call whose answer was longer than the stream's bound.
 func (d *Duplex) TooLong(id []byte) {
-	if id == nil || !d.settle(string(id), outcome{err: fmt.Errorf("%w: it is longer than the bound", ErrAnswer)}) {
+	if id == nil {
+		d.skipped.Add(1)
+		return
+	}
+	if !d.settle(string(id), outcome{err: fmt.Errorf("%w: it is longer than the bound", ErrAnswer)}) {
+		d.offer(&Message{Kind: Failure, ID: id})
 		d.skipped.Add(1)
 	}
 }
@@ -174,9 +178,9 @@ func (d *Duplex) TooLong(id []byte) {
 func (d *Duplex) route(m *Message) {
 	switch m.Kind {
 	case Response, Failure:
+		d.offer(m) // before its caller has it, and so before all that the stream brings after it
 		if !d.settle(string(m.ID), outcome{answer: m}) {
 			d.late.Add(1)
-			d.offer(m)
 		}
 	case Request:
 		d.publish(m)

@@ -216,7 +216,7 @@ func TestHear(t *testing.T) {
 	d.Receive([]byte(`{"jsonrpc":"2.0","id":2,"result":7}`))              // an answer, though none that is accepted
 	d.Receive([]byte(`{"jsonrpc":"2.0","id":3,"method":"x","params":7}`)) // a question that is none
 	d.TooLong([]byte("4"))
-	want := []string{fmt.Sprint(Notification, "log", ""), fmt.Sprint(Request, "ask", `"q"`), fmt.Sprint(Notification, "left", ""), fmt.Sprint(Response, "", "1"), fmt.Sprint(Failure, "", "2")}
+	want := []string{fmt.Sprint(Notification, "log", ""), fmt.Sprint(Request, "ask", `"q"`), fmt.Sprint(Notification, "left", ""), fmt.Sprint(Response, "", "1"), fmt.Sprint(Failure, "", "2"), fmt.Sprint(Failure, "", "4")}
 	if fmt.Sprint(heard) != fmt.Sprint(want) {
 		t.Errorf("heard %q, want %q", heard, want)
 	}

@@ -157,8 +157,8 @@ func TestEndlessBodiesAreCut(t *testing.T) {
 	}()
 	g := w.read()
 	wantRefusal(t, g, http.StatusRequestEntityTooLarge)
-	if g.header.Get("Connection") != "close" {
-		t.Errorf("the connection stays: %v", g.header)
+	if g.header.Get("Connection") != "close" || !strings.Contains(g.body, "gateway.limits.requestBody, which is 65536 bytes") {
+		t.Errorf("the connection stays, or the bound is not named: %v %s", g.header, g.body)
 	}
 	close(stop)
 	w.conn.Close()

@@ -124,3 +124,14 @@ func cors(w http.ResponseWriter, r *http.Request, origin string) (done bool) {
 	w.WriteHeader(http.StatusNoContent)
 	return true
 }
+
+// named gives the names of the headers that begin so, in order.
+func named(h http.Header, prefix string) (out []string) {
+	for name := range h {
+		if strings.HasPrefix(name, prefix) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

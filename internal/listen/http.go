@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -93,9 +94,10 @@ func (l *Listener) readBody(w http.ResponseWriter, r *http.Request) (body []byte
 		refuse(w, http.StatusUnsupportedMediaType, "content_type", "the body must be Content-Type: application/json")
 		return nil, nil, false
 	}
+	tooLarge := fmt.Sprintf("the body is larger than gateway.limits.requestBody, which is %d bytes", l.p.Body)
 	if r.ContentLength > int64(l.p.Body) {
 		w.Header().Set("Connection", "close")
-		refuse(w, http.StatusRequestEntityTooLarge, "size", "the body is too large")
+		refuse(w, http.StatusRequestEntityTooLarge, "size", tooLarge)
 		return nil, nil, false
 	}
 	counted := &counted{r: http.MaxBytesReader(w, r.Body, int64(l.p.Body)), l: l}
@@ -114,7 +116,7 @@ func (l *Listener) readBody(w http.ResponseWriter, r *http.Request) (body []byte
 	var long *http.MaxBytesError
 	if errors.As(err, &long) {
 		w.Header().Set("Connection", "close")
-		refuse(w, http.StatusRequestEntityTooLarge, "size", "the body is too large")
+		refuse(w, http.StatusRequestEntityTooLarge, "size", tooLarge)
 		return nil, nil, false
 	}
 	if err != nil {
@@ -211,7 +213,7 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string, to m
 		writeAnswer(w, era.Refuse(bad, id))
 		return
 	}
-	in := &era.Incoming{Message: m, Principal: who, Scope: to, Header: r.Header.Values}
+	in := &era.Incoming{Message: m, Principal: who, Scope: to, Header: r.Header.Values, Headers: func(prefix string) []string { return named(r.Header, prefix) }}
 	if era.StatelessMessage(m, r.Header.Get(era.HeaderVersion)) {
 		l.p.First()
 		ctx, stop := context.WithCancel(r.Context()) // a client that closes the stream cancels

@@ -146,6 +146,10 @@ func (f *fakeFeed) Watch(context.Context, *mcp.Caller, string, mcp.Inbox) (func(
 	return nil, mcp.Errorf(mcp.NotFound, "resource", "no such resource")
 }
 
+func (f *fakeFeed) WatchTasks(context.Context, *mcp.Caller, []string, mcp.Inbox) ([]string, func()) {
+	return nil, func() {}
+}
+
 func (f *fakeFeed) Notify(*mcp.Caller, string, []byte) {}
 
 // set swaps the view; the same one again is a change of something else.

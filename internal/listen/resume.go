@@ -42,10 +42,11 @@ func (s *stream) keep(of *session.Session, call bool) {
 	if of == nil || !resumes(of) {
 		return
 	}
+	prime := primes(of)
 	s.logMu.Lock()
-	defer s.logMu.Unlock()
-	s.kept, s.prime, s.call = of.Events, primes(of), call
-	if s.prime && call {
+	s.kept, s.prime, s.call = of.Events, prime, call
+	s.logMu.Unlock()
+	if prime && call {
 		s.beatMu.Lock()
 		s.beat.Reset(primeAfter)
 		s.beatMu.Unlock()

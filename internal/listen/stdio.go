@@ -38,7 +38,7 @@ func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) err
 		var long *jsonrpc.TooLong
 		switch {
 		case errors.As(err, &long):
-			p.refuse(mcp.Errorf(mcp.InvalidRequest, "size", "a message may have at most %d bytes", l.p.Body), validID(long.ID))
+			p.refuse(mcp.Errorf(mcp.InvalidRequest, "size", "a message may have at most %d bytes (gateway.limits.requestBody)", l.p.Body), validID(long.ID))
 		case errors.Is(err, io.EOF):
 			p.settle(lastAnswers)
 			return nil

@@ -17,11 +17,16 @@ type Call struct {
 	From   *Caller // never nil
 	Target Target  // set by route, the first frame
 	Back   Back    // never nil
+	Aside  []Aside // what came beside the message; nil for nothing
 
 	// Admit is asked once it is known who answers, before anything is sent; nil for a call
 	// that may go anywhere. It is how an edge checks what only the entry's definition says.
 	Admit func(t *Target) error
 }
+
+// An Aside is a value that the sender put beside the message, in a header for parameters, and
+// that the definition of what is called does not speak of. It may mean something further on.
+type Aside struct{ Name, Value string }
 
 // Params are the sender's bytes. They may be read until Handle returns and are
 // never written to; Meta and ProgressToken are parts of Raw.
@@ -46,8 +51,10 @@ type Caller struct {
 	Scope        Scope  // which part of the house it came to
 	TakesRounds  bool   // it understands a reply that asks for another round
 	LogLevel     string // the least severe log lines that it wants; empty where it did not say
+	Client       []byte // what a stateless caller says of its program, raw; nil for none
 
 	Inbox Inbox           // for what belongs to none of its calls; nil for stateless callers
+	Back  Line            // reaches it outside of its calls; nil for stateless callers
 	Ended <-chan struct{} // closed when its session ends; nil for stateless callers
 }
 
@@ -90,6 +97,8 @@ type Reply struct {
 	Seen   string // of a list that the gateway merged: the fingerprint of what it shows
 
 	TTL time.Duration // of such a list: how long it stays fresh; 0 where nobody said
+
+	Gateways []string // of such a list: ids of the gateways whose entries are among it
 }
 
 // A Handler answers calls. Everything between a listener and a transport is one.
@@ -115,4 +124,14 @@ type Back interface {
 	// not asked: the error is a *Error of code UnknownMethod, or InvalidParams for a mode of it
 	// that was not declared. What the client itself answers with an error is a *Remote.
 	Ask(ctx context.Context, method string, params []byte) (result []byte, err error)
+}
+
+// A Line is a Back outside of calls: it reaches a client while that client listens for what
+// belongs to none of them.
+type Line interface {
+	// Back asks at once, and fails where the client does not listen. What Notify is given may
+	// wait until it does.
+	Back
+	// Open gives a channel that is closed once the client listens.
+	Open() <-chan struct{}
 }

@@ -51,6 +51,13 @@ const (
 	MetaProgressToken = "progressToken"
 )
 
+// Extensions that cross the gateway (2026-07-28, versioning, Extension Negotiation): MCP Apps
+// (SEP-1865), and tasks (SEP-2663), which the stateful revisions do not have.
+const (
+	ExtensionUI    = "io.modelcontextprotocol/ui"
+	ExtensionTasks = "io.modelcontextprotocol/tasks"
+)
+
 // MetaVia is our own key of _meta: the ids of the gateways that a request has passed.
 const MetaVia = "mcp-gateway/via"
 

@@ -30,10 +30,10 @@ func TestServersAreReachedByName(t *testing.T) {
 			t.Errorf("capabilities %s", got)
 		}
 		var e *mcp.Error
-		if _, err := h.WatchResource(t.Context(), "nobody", "x:1", func() {}); !errors.As(err, &e) || e.Code != mcp.Unavailable {
+		if _, err := h.WatchResource(t.Context(), "nobody", &mcp.Caller{}, "x:1", func(string) {}); !errors.As(err, &e) || e.Code != mcp.Unavailable {
 			t.Errorf("%v", err)
 		}
-		if _, err := h.WatchResource(t.Context(), "a", "x:1", func() {}); !errors.As(err, &e) || e.Code == mcp.Unavailable || !strings.Contains(err.Error(), `"a"`) {
+		if _, err := h.WatchResource(t.Context(), "a", &mcp.Caller{}, "x:1", func(string) {}); !errors.As(err, &e) || e.Code == mcp.Unavailable || !strings.Contains(err.Error(), `"a"`) {
 			t.Errorf("%v", err)
 		}
 		h.Notify("", &mcp.Caller{}, mcp.NoteRootsListChanged, nil) // concerns nobody here

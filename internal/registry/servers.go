@@ -20,7 +20,7 @@ func (r *Registry) List() []Server {
 	for i, m := range members {
 		out[i] = Server{Def: m.def, Source: m.source}
 		if m.server == nil {
-			out[i].Status = upstream.Status{Name: m.def.Name, Transport: m.def.Transport, State: "disabled", Since: m.since, Reason: "the config says \"enabled\": false"}
+			out[i].Status = upstream.Status{Name: m.def.Name, Transport: m.def.Shown(), State: "disabled", Since: m.since, Reason: "it is disabled in the config"}
 			continue
 		}
 		out[i].Status = m.server.Status()
@@ -89,14 +89,25 @@ func (r *Registry) Handler(name string) mcp.Handler {
 	return nil
 }
 
-// WatchResource has told called when a resource of a server changes, until stop is called.
+// WatchResource has told called when a resource of a server changes for this caller, until
+// stop is called.
 // told must not block.
-func (r *Registry) WatchResource(ctx context.Context, server, uri string, told func()) (stop func(), err error) {
+func (r *Registry) WatchResource(ctx context.Context, server string, from *mcp.Caller, uri string, told func(below string)) (stop func(), err error) {
 	m := r.find(server)
 	if m == nil {
 		return nil, mcp.Errorf(mcp.Unavailable, "server_down", "server %q is gone", server)
 	}
-	return m.server.WatchResource(ctx, uri, told)
+	return m.server.WatchResource(ctx, from, uri, told)
+}
+
+// FollowTasks has told called with each change of a server's tasks, until stop is called. told
+// must not block. agreed waits for what the server agrees to, until its ctx ends.
+func (r *Registry) FollowTasks(server string, from *mcp.Caller, tasks []string, told func(task string, params []byte)) (agreed func(ctx context.Context) []string, stop func()) {
+	m := r.find(server)
+	if m == nil {
+		return func(context.Context) []string { return nil }, func() {}
+	}
+	return m.server.FollowTasks(from, tasks, told)
 }
 
 // Notify passes a client's notification on to a server, or to every one where none is named.
@@ -117,6 +128,12 @@ func (r *Registry) Capabilities(name string) []byte {
 		return m.server.Status().Info.Capabilities
 	}
 	return nil
+}
+
+// Tasks tells whether a server has the tasks extension.
+func (r *Registry) Tasks(name string) bool {
+	m := r.find(name)
+	return m != nil && m.server.Status().Info.Tasks
 }
 
 // ServerInfo is what a server said about itself; nil before it did.

@@ -8,18 +8,24 @@ import (
 	"mcpgateway/internal/mcp"
 )
 
-// given remembers which server gave a caller which URIs that it does not list. No caller
-// sees what another one was given.
+// given remembers which server gave a caller which URIs in their plain form that it does not
+// list. Each is one server's: while it is remembered, and for as long as the process lives
+// after it fell out, no other server's URI has that form for this caller. No caller sees what
+// another one was given; those that cannot be told apart are one.
 type given struct {
+	most, mostAll int // bounds
+
 	mu      sync.Mutex
 	callers map[string]*list.Element // guarded by mu: of recent
 	recent  *list.List               // guarded by mu: of *receiver, the latest first
 	all     int                      // guarded by mu: URIs of all
+	fallen  fallen                   // guarded by mu
 }
 
 // A receiver is one caller with what it was given.
 type receiver struct {
 	name   string
+	ended  <-chan struct{}
 	byURI  map[string]*list.Element // of recent
 	recent *list.List               // of *gift, the latest first
 }
@@ -32,31 +38,37 @@ const (
 	maxGivenAll = 32 << 10
 )
 
-func newGiven() *given { return &given{callers: map[string]*list.Element{}, recent: list.New()} }
+func newGiven() *given {
+	return &given{most: maxGiven, mostAll: maxGivenAll, callers: map[string]*list.Element{}, recent: list.New()}
+}
 
-// put remembers that the server gave the URI to the caller.
-func (g *given) put(c *mcp.Caller, uri, server string) {
+// claim remembers that the server gave the URI to the caller. It is false where the URI, or
+// what is normalised alike, is another server's for this caller.
+func (g *given) claim(c *mcp.Caller, uri, server string) bool {
 	if len(uri) > catalog.MaxURI {
-		return
+		return false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	name := callerOf(c)
+	name, normal := callerOf(c), catalog.Normal(uri)
+	if g.barred(name, uri, server) || g.barred(name, normal, server) {
+		return false
+	}
 	at := g.callers[name]
 	if at == nil {
-		at = g.recent.PushFront(&receiver{name: name, byURI: map[string]*list.Element{}, recent: list.New()})
+		at = g.recent.PushFront(&receiver{name: name, ended: c.Ended, byURI: map[string]*list.Element{}, recent: list.New()})
 		g.callers[name] = at
 	}
 	g.recent.MoveToFront(at)
 	to := at.Value.(*receiver)
-	g.add(to, gift{uri, server, uri})
-	if normal := catalog.Normal(uri); normal != uri {
+	if old := to.byURI[normal]; old == nil || old.Value.(*gift).origin != normal { // else it was given as that too
 		g.add(to, gift{normal, server, uri})
 	}
-	for to.recent.Len() > maxGiven {
+	g.add(to, gift{uri, server, uri})
+	for to.recent.Len() > g.most {
 		g.dropOldest(to)
 	}
-	for g.all > maxGivenAll {
+	for g.all > g.mostAll {
 		last := g.recent.Back()
 		oldest := last.Value.(*receiver)
 		g.dropOldest(oldest)
@@ -65,6 +77,17 @@ func (g *given) put(c *mcp.Caller, uri, server string) {
 			delete(g.callers, oldest.name)
 		}
 	}
+	return true
+}
+
+// barred tells whether a URI is another server's than this one.
+func (g *given) barred(name, uri, server string) bool {
+	if at := g.callers[name]; at != nil {
+		if old := at.Value.(*receiver).byURI[uri]; old != nil {
+			return old.Value.(*gift).server != server
+		}
+	}
+	return g.fallen.bars(name, uri, server)
 }
 
 func (g *given) add(to *receiver, one gift) {
@@ -80,8 +103,21 @@ func (g *given) add(to *receiver, one gift) {
 func (g *given) dropOldest(of *receiver) {
 	last := of.recent.Back()
 	of.recent.Remove(last)
-	delete(of.byURI, last.Value.(*gift).uri)
+	one := last.Value.(*gift)
+	delete(of.byURI, one.uri)
 	g.all--
+	select {
+	case <-of.ended: // nobody has its URIs any more
+	default:
+		g.fallen.add(of.name, one.uri, one.server)
+	}
+}
+
+// any tells whether anything is remembered for the caller.
+func (g *given) any(c *mcp.Caller) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.callers[callerOf(c)] != nil
 }
 
 // find gives who gave a URI to the caller, and as what.

@@ -2,37 +2,39 @@ package route
 
 import (
 	"bytes"
+	"strings"
 
 	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/rawjson"
 )
 
-// shownLinks is a result whose URIs are those that the caller's endpoint shows; the same
-// slice where they are. URIs that nobody lists are remembered for the caller, if without that
-// it could not be known whose they are.
+// shownLinks is a result whose URIs are those that lead this caller back to the server that
+// gave them; the same slice where they are. A resource that was read comes back under the URI
+// that the caller asked for, and with a moved one all that came with it is moved.
+//
+// The only server that has resources needs none of this: what nobody lists leads to it.
 func (r *Router) shownLinks(view *catalog.View, c *mcp.Call, result []byte) []byte {
 	server := c.Target.Server
-	if server == "" {
+	if server == "" || !mayLink(result) {
 		return result
 	}
-	read := c.Method == mcp.ResourcesRead && c.Name != c.Target.Origin
-	alone := c.From.Scope.Server != "" || view.Only() == server
-	if alone && !read || !mayLink(result) {
+	read := c.Method == mcp.ResourcesRead
+	alone := c.From.Scope.Server != "" || r.alone(view, c.From, server) && !mayLookMoved(result)
+	if alone && (!read || c.Name == c.Target.Origin) {
 		return result
 	}
+	moved := read && c.Name != c.Target.Origin && looksMoved(c.Name)
 	shown := func(uri string) string {
-		if read && uri == c.Target.Origin {
+		switch {
+		case read && uri == c.Target.Origin:
 			return c.Name
-		}
-		if alone {
+		case moved:
+			return catalog.Moved(server, uri)
+		case alone:
 			return uri
 		}
-		link := view.Link(server, uri)
-		if link == uri && !view.Lists(server, uri) {
-			r.given.put(c.From, uri, server)
-		}
-		return link
+		return r.link(view, c.From, server, uri)
 	}
 	switch {
 	case c.Method == mcp.ToolsCall:
@@ -51,6 +53,51 @@ func (r *Router) shownLinks(view *catalog.View, c *mcp.Call, result []byte) []by
 		})
 	}
 	return result
+}
+
+// alone tells whether what nobody lists leads this caller to the server.
+func (r *Router) alone(view *catalog.View, to *mcp.Caller, server string) bool {
+	return view.Only() == server && !r.given.any(to)
+}
+
+// link is the form of a URI that leads the caller back to the server that gave it: the plain
+// one, unless that leads to another server, or was another's for this caller before.
+//
+// A web address of a server that has no resources stays: it cannot be read there under any
+// name, and clients open it themselves (2026-07-28, server, Resources, Common URI Schemes).
+func (r *Router) link(view *catalog.View, to *mcp.Caller, server, uri string) string {
+	link := view.Link(server, uri)
+	if link == uri && !view.Lists(server, uri) && !r.given.claim(to, uri, server) {
+		link = catalog.Moved(server, uri)
+	}
+	if link != uri && isWeb(uri) && !view.Readable(server) {
+		return uri
+	}
+	return link
+}
+
+func isWeb(uri string) bool {
+	scheme, _, _ := strings.Cut(uri, "://")
+	return strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")
+}
+
+func looksMoved(uri string) bool {
+	if _, _, ok := catalog.Unmoved(uri); ok {
+		return true
+	}
+	_, _, ok := catalog.Unmoved(catalog.Normal(uri))
+	return ok
+}
+
+// mayLookMoved tells at little cost of most results that no URI in them looks like a moved
+// one. Of a server that spells such a URI otherwise its own link leads nowhere or astray.
+func mayLookMoved(result []byte) bool {
+	for _, part := range [...]string{"gw.", "GW.", "ateway:", "ATEWAY:"} {
+		if bytes.Contains(result, []byte(part)) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayLink tells at little cost of most results that no URI is in them.

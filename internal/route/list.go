@@ -21,7 +21,7 @@ func (r *Router) list(ctx context.Context, c *mcp.Call, kind mcp.Kind) (*mcp.Rep
 	r.house.Asked()
 	view := r.catalog.View()
 	c.Target = mcp.Target{Kind: "list", Handler: mcp.HandlerFunc(func(context.Context, *mcp.Call) (*mcp.Reply, error) {
-		reply := &mcp.Reply{TTL: view.Fresh(kind, scope, time.Now())}
+		reply := &mcp.Reply{TTL: view.Fresh(kind, scope, time.Now()), Gateways: view.Gateways()}
 		if after == nil {
 			reply.Seen = view.Fingerprint(kind, scope)
 		}

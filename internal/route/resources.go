@@ -21,98 +21,101 @@ func (r *Router) read(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	return r.pass(ctx, c, view)
 }
 
+// maxWatched bounds a URI that is kept while its client watches it; a moved one is longer than
+// what it stands for.
+const maxWatched = 4 * catalog.MaxURI
+
 // Watch has inbox told when a resource changes, by the URI that the caller used.
 func (r *Router) Watch(ctx context.Context, from *mcp.Caller, uri string, inbox mcp.Inbox) (stop func(), err error) {
-	if uri == "" {
+	switch {
+	case uri == "":
 		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"uri" must name a resource`)
+	case len(uri) > maxWatched:
+		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"uri" is longer than %d bytes`, maxWatched)
 	}
 	_, target, err := r.resource(ctx, from, uri)
 	if err != nil {
 		return nil, err
 	}
-	params := append(rawjson.AppendText([]byte(`{"uri":`), uri), '}')
-	return r.house.WatchResource(ctx, target.Server, target.Origin, func() { inbox.Put(mcp.NoteUpdated, params) })
+	return r.house.WatchResource(ctx, target.Server, from, target.Origin, func(below string) {
+		inbox.Put(mcp.NoteUpdated, append(rawjson.AppendText([]byte(`{"uri":`), r.beneath(from, uri, &target, below)), '}'))
+	})
+}
+
+// beneath is the URI of a part of a watched resource, in the form that the caller used; moved
+// where that would lead to another server.
+func (r *Router) beneath(from *mcp.Caller, uri string, target *mcp.Target, below string) string {
+	view, part := r.catalog.View(), target.Origin+below
+	switch {
+	case below == "":
+		return uri
+	case uri != target.Origin && looksMoved(uri):
+		return catalog.Moved(target.Server, part)
+	case from.Scope.Server != "" || r.alone(view, from, target.Server):
+		return uri + below
+	}
+	if link := r.link(view, from, target.Server, part); link != part {
+		return link
+	}
+	return uri + below
 }
 
 // resource finds who has a resource. Where nobody seems to, its server may not have listed
 // yet.
 func (r *Router) resource(ctx context.Context, from *mcp.Caller, uri string) (*catalog.View, mcp.Target, error) {
 	view := r.catalog.View()
-	if t, ok := r.holder(view, from, uri); ok {
-		return view, t, nil
-	}
-	if from.Scope.Server == "" {
+	t, known := r.holder(view, from, uri)
+	if !known {
 		r.house.WaitListed(ctx, "")
 		view = r.catalog.View()
-		if t, ok := r.holder(view, from, uri); ok {
-			return view, t, nil
-		}
-		if only := view.Only(); only != "" {
-			if t, ok := r.at(view, only, uri); ok {
-				return view, t, nil
+		if t, known = r.holder(view, from, uri); !known {
+			if only := view.Only(); only != "" {
+				t = r.at(view, only, uri)
 			}
 		}
+	}
+	if t.Handler != nil {
+		return view, t, nil
 	}
 	return view, mcp.Target{}, &mcp.Error{Code: mcp.NotFound, Reason: "unknown_resource", Message: "resource not found",
 		Data: append(rawjson.AppendText([]byte(`{"uri":`), uri), '}')}
 }
 
-// holder finds who has a resource: the one server of the caller's endpoint, or who lists it,
-// whose moved URI it is, who gave it to this caller, who has a template that it comes of.
-// URIs are compared as they are, then normalised.
-func (r *Router) holder(view *catalog.View, from *mcp.Caller, uri string) (mcp.Target, bool) {
+// holder finds who has a resource: the one server of the caller's endpoint, or whose moved URI
+// it is, who lists it, who gave it to this caller, where else it leads. URIs are compared as
+// they are, then normalised. Moved URIs come first, so that no server can list another's. What
+// is known to be of a server that is gone has no handler: nobody stands in for it.
+func (r *Router) holder(view *catalog.View, from *mcp.Caller, uri string) (t mcp.Target, known bool) {
+	server, origin, moved := catalog.Unmoved(uri)
+	alone := from.Scope.Server
+	if alone == "" && moved {
+		return r.at(view, view.Server(server), origin), true
+	}
 	if e := view.Find(mcp.Resources, from.Scope, uri); e != nil {
 		return e.Target, true
 	}
-	server, origin, moved := catalog.Unmoved(uri)
-	if moved {
-		server = view.Server(server)
-	}
-	if alone := from.Scope.Server; alone != "" {
-		if !moved || server != alone {
-			origin = uri
+	if alone != "" {
+		if moved && view.Server(server) == alone {
+			uri = origin
 		}
-		return r.at(view, alone, origin)
-	}
-	if moved {
-		if t, ok := r.at(view, server, origin); ok {
-			return t, true
-		}
+		return r.at(view, alone, uri), true
 	}
 	if server, origin, ok := r.given.find(from, uri); ok {
-		if t, ok := r.at(view, server, origin); ok {
-			return t, true
-		}
+		return r.at(view, server, origin), true
 	}
-	if len(uri) > catalog.MaxURI {
-		return mcp.Target{}, false
+	if server, origin = view.Leads(uri); server != "" {
+		return r.at(view, server, origin), true
 	}
-	if e := view.FindNormal(uri); e != nil {
-		return e.Target, true
-	}
-	normal := catalog.Normal(uri)
-	if server, origin, ok := catalog.Unmoved(normal); ok && !moved {
-		if t, ok := r.at(view, view.Server(server), origin); ok {
-			return t, true
-		}
-	}
-	e := view.FindTemplate(uri)
-	if e == nil {
-		e = view.FindTemplate(normal)
-	}
-	if e == nil {
-		return mcp.Target{}, false
-	}
-	return r.at(view, e.Target.Server, uri)
+	return mcp.Target{}, false
 }
 
-// at is a resource at a server, listed or not. It is false where there is no such server.
-func (r *Router) at(view *catalog.View, server, origin string) (mcp.Target, bool) {
+// at is a resource at a server, listed or not. It has no handler where there is no such
+// server.
+func (r *Router) at(view *catalog.View, server, origin string) mcp.Target {
 	if e := view.Find(mcp.Resources, mcp.Scope{Server: server}, origin); e != nil {
-		return e.Target, true
+		return e.Target
 	}
-	handler := r.house.Handler(server)
-	return mcp.Target{Server: server, Kind: "resource", Canonical: catalog.Moved(server, origin), Origin: origin, Handler: handler}, handler != nil
+	return mcp.Target{Server: server, Kind: "resource", Canonical: catalog.Moved(server, origin), Origin: origin, Handler: r.house.Handler(server)}
 }
 
 // complete routes a completion/complete to the server of the prompt or template that it is

@@ -181,7 +181,7 @@ func TestLinksInResults(t *testing.T) {
 		{mcp.ToolsCall, "b.t", `{ "content":[{"type":"text","text":"\"uri\":"},{"type":"resource_link","uri":"@","name":"file:///x"},{"type":"resource","resource":{"uri":"@","text":"file:///x"}}],"structuredContent":{"uri":"file:///x"},"_meta":{"ui":{"resourceUri":"@"},"ui/resourceUri":"@","x":1}}`},
 		{mcp.ToolsCall, "b.t", `{"content":[{"type":"resource_link","uri":"mem:new"},{"type":"resource_link","uri":7},7,{"type":"image","uri":"file:///x"}]}`},
 		{mcp.PromptsGet, "b.p", `{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"@"}}},{"role":"user","content":[{"type":"resource_link","uri":"@"}]},{"role":"user","content":{"type":"text","text":"uri"}}]}`},
-		{mcp.ResourcesRead, moved, `{"contents":[{"uri":"@","blob":"x"},{"uri":"mem:part"}]}`},
+		{mcp.ResourcesRead, moved, `{"contents":[{"uri":"@","blob":"x"}]}`},
 	} {
 		in, want := strings.ReplaceAll(tt.answer, "@", plain), strings.ReplaceAll(tt.answer, "@", moved)
 		l.answer = in
@@ -199,8 +199,15 @@ func TestLinksInResults(t *testing.T) {
 		if tt.method == mcp.ResourcesRead {
 			continue
 		}
-		if got, err := l.call(anybody, tt.method, strings.Replace(tt.name, "b", "a", 1)); err != nil || got != in {
+		if got, err := l.call(&mcp.Caller{Session: "2"}, tt.method, strings.Replace(tt.name, "b", "a", 1)); err != nil || got != in {
 			t.Errorf("%s of the first: %v\ngot  %s\nwant %s", tt.method, err, got, in)
+		}
+	}
+	l.answer = `{"contents":[{"uri":"file:///x"}, {"uri":"mem:part"}]}`
+	for _, from := range []*mcp.Caller{anybody, {Scope: mcp.Scope{Server: "b"}}} {
+		want := `{"contents":[{"uri":"` + moved + `"},{"uri":"mcp-gateway:b/mem%3Apart"}]}`
+		if got, err := l.call(from, mcp.ResourcesRead, moved); err != nil || got != want {
+			t.Errorf("what comes with a moved URI: %v, %s", err, got)
 		}
 	}
 	l.answer = `{"contents":[{"uri":"File:///y"}, {"uri":"file:///y"}]}`
@@ -227,10 +234,10 @@ func (b *inbox) Put(method string, params []byte) { *b = append(*b, method+" "+s
 // TestWatch: the server is told of its own URI, and the client of the one that it used.
 func TestWatch(t *testing.T) {
 	l := newLibrary("a: file:///x", "b: file:///x")
-	var told func()
+	var told func(string)
 	var watched string
 	stopped := 0
-	l.waiting.watch = func(server, uri string, f func()) (func(), error) {
+	l.waiting.watch = func(server, uri string, f func(string)) (func(), error) {
 		watched, told = server+" "+uri, f
 		return func() { stopped++ }, nil
 	}
@@ -240,9 +247,13 @@ func TestWatch(t *testing.T) {
 	if err != nil || watched != "b file:///x" {
 		t.Fatalf("%v, %s", err, watched)
 	}
-	told()
-	told()
+	told("")
+	told("")
 	if want := mcp.NoteUpdated + ` {"uri":"` + moved + `"}`; len(news) != 2 || news[0] != want || news[1] != want {
+		t.Errorf("%q", news)
+	}
+	told("/part") // of it
+	if want := mcp.NoteUpdated + ` {"uri":"` + moved + `%2Fpart"}`; len(news) != 3 || news[2] != want {
 		t.Errorf("%q", news)
 	}
 	stop()
@@ -255,7 +266,7 @@ func TestWatch(t *testing.T) {
 	if code, _ := codeOf(secondOf(l.Watch(t.Context(), anybody, "", &news))); code != mcp.InvalidParams {
 		t.Error("no URI is watched")
 	}
-	l.waiting.watch = func(string, string, func()) (func(), error) {
+	l.waiting.watch = func(string, string, func(string)) (func(), error) {
 		return nil, mcp.Errorf(mcp.UnknownMethod, "subscribe", "no")
 	}
 	if code, _ := codeOf(secondOf(l.Watch(t.Context(), anybody, "file:///x", &news))); code != mcp.UnknownMethod {

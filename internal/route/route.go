@@ -31,9 +31,14 @@ type Listed interface {
 type Reach interface {
 	// Handler answers calls to a server, whatever they name; nil where there is no such server.
 	Handler(server string) mcp.Handler
-	// WatchResource has told called when a resource of a server changes, until stop is called.
+	// WatchResource has told called when a resource of a server changes for this caller, until stop is called,
+	// with what its URI goes on with where a part of it changed.
 	// told must not block. It fails where the server does not tell, or cannot be reached.
-	WatchResource(ctx context.Context, server, uri string, told func()) (stop func(), err error)
+	WatchResource(ctx context.Context, server string, from *mcp.Caller, uri string, told func(below string)) (stop func(), err error)
+	// FollowTasks has told called with each change of a server's tasks, which it names as the
+	// server does, until stop is called. told must not block. It does not wait; agreed waits for
+	// what the server agrees to, until its ctx ends.
+	FollowTasks(server string, from *mcp.Caller, tasks []string, told func(task string, params []byte)) (agreed func(ctx context.Context) []string, stop func())
 	// Notify passes a client's notification on to a server, or to each where none is named,
 	// as far as that server has a use for it. It does not block.
 	Notify(server string, from *mcp.Caller, method string, params []byte)
@@ -114,6 +119,7 @@ func (r *Router) pass(ctx context.Context, c *mcp.Call, view *catalog.View) (*mc
 		if err := c.Admit(&c.Target); err != nil {
 			return nil, err
 		}
+		c.Admit = nil // it holds the request, which a parked call outlives
 	}
 	reply, err := r.next.Handle(ctx, c)
 	if err != nil || reply.Kind != mcp.Complete {

@@ -24,7 +24,8 @@ func view(handler mcp.Handler, names ...string) *catalog.View {
 // A waiting is a House that does something while it waits.
 type waiting struct {
 	handlers map[string]mcp.Handler
-	watch    func(server, uri string, told func()) (stop func(), err error)
+	watch    func(server, uri string, told func(string)) (stop func(), err error)
+	follow   func(server string, tasks []string, told func(string, []byte)) (agreed func(context.Context) []string, stop func())
 	notes    []string
 
 	waited, asked int
@@ -44,8 +45,12 @@ func (w *waiting) Asked() { w.asked++ }
 
 func (w *waiting) Handler(server string) mcp.Handler { return w.handlers[server] }
 
-func (w *waiting) WatchResource(_ context.Context, server, uri string, told func()) (func(), error) {
+func (w *waiting) WatchResource(_ context.Context, server string, _ *mcp.Caller, uri string, told func(below string)) (func(), error) {
 	return w.watch(server, uri, told)
+}
+
+func (w *waiting) FollowTasks(server string, _ *mcp.Caller, tasks []string, told func(string, []byte)) (func(context.Context) []string, func()) {
+	return w.follow(server, tasks, told)
 }
 
 func (w *waiting) Notify(server string, _ *mcp.Caller, method string, params []byte) {

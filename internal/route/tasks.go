@@ -2,6 +2,8 @@ package route
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"mcpgateway/internal/mcp"
@@ -49,6 +51,62 @@ func (r *Router) shownTask(c *mcp.Call, result []byte) []byte {
 		})
 	}
 	return result
+}
+
+// WatchTasks has inbox told when one of the caller's tasks changes, by the id that the caller
+// used. Of one server's it is told over one subscription.
+func (r *Router) WatchTasks(ctx context.Context, from *mcp.Caller, ids []string, inbox mcp.Inbox) (agreed []string, stop func()) {
+	byServer := map[string]map[string]string{} // the caller's ids, by server and the server's own
+	for _, id := range ids {
+		server, task, ok := r.OpenTask(from, id)
+		if !ok {
+			continue
+		}
+		if byServer[server] == nil {
+			byServer[server] = map[string]string{}
+		}
+		byServer[server][task] = id
+	}
+	type asked struct {
+		of     map[string]string
+		agreed func(context.Context) []string
+	}
+	var all []asked
+	var stops []func()
+	for server, shown := range byServer {
+		agreed, stop := r.house.FollowTasks(server, from, slices.Collect(maps.Keys(shown)), func(task string, params []byte) {
+			if id, ok := shown[task]; ok {
+				inbox.Put(mcp.NoteTask, r.newsOfTask(from, server, task, id, params))
+			}
+		})
+		all, stops = append(all, asked{shown, agreed}), append(stops, stop)
+	}
+	told := map[string]bool{}
+	for i, a := range all {
+		tasks := a.agreed(ctx)
+		for _, task := range tasks {
+			told[a.of[task]] = true
+		}
+		if tasks == nil { // it may agree yet, and nobody would know
+			stops[i]()
+		}
+	}
+	for _, id := range ids {
+		if told[id] {
+			agreed = append(agreed, id)
+		}
+	}
+	return agreed, func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
+
+// newsOfTask is the state of a task in the caller's words, as tasks/get would tell it.
+func (r *Router) newsOfTask(from *mcp.Caller, server, task, id string, params []byte) []byte {
+	c := &mcp.Call{Method: mcp.TasksGet, Name: id, From: from, Target: mcp.Target{Server: server, Origin: task}}
+	return r.shownTask(c, r.shownLinks(r.catalog.View(), c, params))
 }
 
 // SealTask is the id by which a caller knows a server's task.

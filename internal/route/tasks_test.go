@@ -1,7 +1,9 @@
 package route
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,5 +58,57 @@ func TestTasks(t *testing.T) {
 	delete(l.waiting.handlers, "b")
 	if code, _ := codeOf(second(l.Handle(t.Context(), taskCall(mcp.TasksGet, anybody, id)))); code != mcp.InvalidParams {
 		t.Error("a task of a server that is gone")
+	}
+}
+
+// taskNews notes what an inbox is given.
+type taskNews struct{ got []string }
+
+func (n *taskNews) Put(method string, params []byte) {
+	n.got = append(n.got, method+" "+string(params))
+}
+
+// TestWatchTasks: each server hears of its own tasks, once, by its own ids; the caller of the
+// sealed ones, and of nobody else's.
+func TestWatchTasks(t *testing.T) {
+	l := newLibrary("a: file:///x", "b: file:///x")
+	seal := func(server, id string) string { return l.SealTask(anybody, server, id) }
+	a1, b1, b2, gone := seal("a", "1"), seal("b", "1"), seal("b", "2"), seal("b", "3")
+	told := map[string]func(string, []byte){}
+	asked := map[string][]string{}
+	stopped := map[string]int{}
+	l.waiting.follow = func(server string, tasks []string, tell func(string, []byte)) (func(context.Context) []string, func()) {
+		slices.Sort(tasks)
+		asked[server], told[server] = tasks, tell
+		return func(context.Context) []string {
+			if server == "a" {
+				return nil
+			}
+			return []string{"2", "1"}
+		}, func() { stopped[server]++ }
+	}
+	var n taskNews
+	other := &mcp.Caller{Principal: "q"}
+	agreed, stop := l.WatchTasks(t.Context(), anybody, []string{a1, b1, b2, gone, l.SealTask(other, "b", "9"), "1", ""}, &n)
+	if !slices.Equal(agreed, []string{b1, b2}) || !slices.Equal(asked["a"], []string{"1"}) || !slices.Equal(asked["b"], []string{"1", "2", "3"}) {
+		t.Errorf("agreed to %d, asked %q", len(agreed), asked)
+	}
+	if stopped["a"] != 1 || stopped["b"] != 0 {
+		t.Errorf("stopped %v", stopped)
+	}
+	told["b"]("2", []byte(`{"taskId":"2","status":"completed","result":{"content":[{"type":"resource_link","uri":"file:///x"}]}}`))
+	told["b"]("9", []byte(`{"taskId":"9","status":"working"}`))
+	want := mcp.NoteTask + ` {"taskId":"` + b2 + `","status":"completed","result":{"content":[{"type":"resource_link","uri":"mcp-gateway:b/file%3A%2F%2F%2Fx"}]}}`
+	if !slices.Equal(n.got, []string{want}) {
+		t.Errorf("told %q", n.got)
+	}
+	stop()
+	if stopped["b"] != 1 {
+		t.Errorf("stopped %v", stopped)
+	}
+	at := &mcp.Caller{Principal: "p", Scope: mcp.Scope{Server: "a"}}
+	clear(asked)
+	if agreed, _ := l.WatchTasks(t.Context(), at, []string{b1}, &n); agreed != nil || len(asked) != 0 {
+		t.Error("a task of one server is watched at another's door")
 	}
 }

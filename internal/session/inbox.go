@@ -11,6 +11,7 @@ import (
 const (
 	maxNews      = 1024
 	maxNewsBytes = 1 << 20
+	maxLines     = 256 // of them log lines, which must not push aside what matters more
 )
 
 // News is one notification that belongs to no call.
@@ -25,6 +26,7 @@ type inbox struct {
 	items []News         // guarded by mu, in the order that they came
 	known map[string]int // guarded by mu: place of each in items, by what makes it the same news
 	bytes int            // guarded by mu
+	lines int            // guarded by mu: log lines in items
 	lost  int            // guarded by mu: what found no room
 }
 
@@ -39,9 +41,13 @@ func (b *inbox) put(n News) bool {
 		b.items[at] = n
 		return false
 	}
-	if len(b.items) >= maxNews || b.bytes+len(n.Params) > maxNewsBytes {
+	line := n.Method == mcp.NoteMessage
+	if len(b.items) >= maxNews || b.bytes+len(n.Params) > maxNewsBytes || line && b.lines >= maxLines {
 		b.lost++
 		return false
+	}
+	if line {
+		b.lines++
 	}
 	if b.known == nil {
 		b.known = map[string]int{}
@@ -66,7 +72,7 @@ func (b *inbox) take() []News {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := b.items
-	b.items, b.known, b.bytes = nil, nil, 0
+	b.items, b.known, b.bytes, b.lines = nil, nil, 0, 0
 	return out
 }
 

@@ -21,15 +21,17 @@ type Session struct {
 	Watches   Watches
 	Events    *Events // nil for a pipe, which has nothing to resume
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	ready  chan struct{}
-	woken  chan struct{} // holds one
-	inbox  inbox
+	ctx     context.Context
+	cancel  context.CancelFunc
+	ready   chan struct{}
+	woken   chan struct{} // holds one
+	inbox   inbox
+	streams streams
 
 	mu       sync.Mutex
 	revision string      // guarded by mu; empty before initialize
 	caller   *mcp.Caller // guarded by mu; set by Open
+	back     mcp.Line    // guarded by mu
 	isReady  bool        // guarded by mu
 	seen     mcp.Seen    // guarded by mu: what the client was last told of
 	busy     int         // guarded by mu: open streams and calls
@@ -46,6 +48,13 @@ func New(ctx context.Context, principal string, to mcp.Scope) *Session {
 	return s
 }
 
+// SetBack says how the client is reached outside of its calls; before Open.
+func (s *Session) SetBack(back mcp.Line) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.back = back
+}
+
 // Open records what initialize settled. It may be called once; later calls return false.
 func (s *Session) Open(revision string, capabilities []byte, seen mcp.Seen) bool {
 	s.mu.Lock()
@@ -55,7 +64,7 @@ func (s *Session) Open(revision string, capabilities []byte, seen mcp.Seen) bool
 	}
 	s.revision, s.seen = revision, seen
 	s.caller = &mcp.Caller{Principal: s.Principal, Capabilities: append([]byte(nil), capabilities...), Session: s.ID, Scope: s.Scope,
-		Inbox: s, Ended: s.ctx.Done()}
+		Inbox: s, Back: s.back, Ended: s.ctx.Done()}
 	return true
 }
 

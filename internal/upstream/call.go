@@ -31,17 +31,17 @@ func (s *Server) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		return nil, err
 	}
 	defer done()
+	if c.Target.Kind == "task" && !ob.Info().Stateless {
+		return nil, mcp.Errorf(mcp.InvalidParams, "unknown_task", "there is no such task") // it was another server's
+	}
 	timed, clock := startClock(ctx, s.p.CallTimeout, s.p.CallMax)
 	defer clock.stop()
 	own := *c
-	name := s.p.Name
-	if c.From.Scope.Server != "" {
-		name = ""
-	}
-	own.Back = &watched{Back: c.Back, clock: clock, server: name}
+	name := s.nameFor(c.From)
+	own.Back = &watched{Back: c.Back, clock: clock, server: name, lines: s.lines}
 	reply, err := ob.Handle(timed, &own)
 	if err == nil {
-		if reply.Kind == mcp.InputRequired {
+		if reply.Kind == mcp.InputRequired || c.Method == mcp.TasksGet {
 			reply.Result = attributedRounds(name, reply.Result)
 		}
 		return reply, nil

@@ -26,26 +26,30 @@ type clients struct {
 	end context.CancelFunc
 	wg  sync.WaitGroup
 
-	mu     sync.Mutex
-	byKey  map[string]*client // guarded by mu
-	closed bool               // guarded by mu
+	mu      sync.Mutex
+	byKey   map[string]*client   // guarded by mu
+	watched map[string]*watchers // guarded by mu: by the same key; they outlive a connection that is lost
+	follows int                  // guarded by mu: subscriptions to tasks
+	notes   int                  // guarded by mu: notifications on their way
+	closed  bool                 // guarded by mu
 }
 
 func newClients(s *Server) *clients {
-	k := &clients{s: s, byKey: map[string]*client{}}
+	k := &clients{s: s, byKey: map[string]*client{}, watched: map[string]*watchers{}}
 	k.ctx, k.end = context.WithCancel(context.Background())
 	return k
 }
 
 // A client is one connection for one client: of its session, or, where it has none, of its
-// principal and the capabilities that it declares.
+// principal, its program and the capabilities that it declares.
 type client struct {
-	key   string
-	ready chan struct{} // closed once ob or err is set
-	ob    era.Outbound
-	err   error
-	turn  chan struct{} // holds one: a stateless caller's call on a connection without streams of calls; nil for others
-	gone  context.CancelFunc
+	key     string
+	ready   chan struct{} // closed once ob or err is set
+	ob      era.Outbound
+	err     error
+	turn    chan struct{} // holds one: a stateless caller's call on a connection without streams of calls; nil for others
+	gone    context.CancelFunc
+	watched *watchers
 
 	users int       // guarded by clients.mu
 	used  time.Time // guarded by clients.mu: when users fell to 0
@@ -61,20 +65,9 @@ func (s *Server) connection(ctx context.Context, from *mcp.Caller) (era.Outbound
 	if !s.p.PerClient || ob.Info().Stateless { // each request to those says all about its caller
 		return ob, func() {}, nil
 	}
-	c, err := s.clients.enter(from)
+	c, leave, err := s.clients.up(ctx, from)
 	if err != nil {
 		return nil, nil, err
-	}
-	leave := func() { s.clients.leave(c) }
-	select {
-	case <-c.ready:
-	case <-ctx.Done():
-		leave()
-		return nil, nil, ctx.Err()
-	}
-	if c.err != nil {
-		leave()
-		return nil, nil, &mcp.Error{Code: mcp.Unavailable, Reason: "server_down", Message: fmt.Sprintf("server %q could not be reached for this client", s.p.Name), Err: c.err}
 	}
 	if c.turn == nil {
 		return c.ob, leave, nil
@@ -88,11 +81,32 @@ func (s *Server) connection(ctx context.Context, from *mcp.Caller) (era.Outbound
 	return c.ob, func() { <-c.turn; leave() }, nil
 }
 
+// up gives the caller's own connection once it is up, and what is to be called after its use.
+func (k *clients) up(ctx context.Context, from *mcp.Caller) (c *client, leave func(), err error) {
+	c, err = k.enter(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	leave = func() { k.leave(c) }
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		leave()
+		return nil, nil, ctx.Err()
+	}
+	if c.err != nil {
+		leave()
+		return nil, nil, &mcp.Error{Code: mcp.Unavailable, Reason: "server_down", Message: fmt.Sprintf("server %q could not be reached for this client", k.s.p.Name), Err: c.err}
+	}
+	return c, leave, nil
+}
+
+// clientKey tells clients apart. Two programs of one principal have roots of their own.
 func clientKey(from *mcp.Caller) string {
 	if from.Session != "" {
 		return "session " + from.Session
 	}
-	return fmt.Sprintf("%x %s", sha256.Sum256(from.Capabilities), from.Principal)
+	return fmt.Sprintf("%x %x %s", sha256.Sum256(from.Capabilities), sha256.Sum256(from.Client), from.Principal)
 }
 
 // enter finds the caller's connection, or begins to make one.
@@ -111,7 +125,11 @@ func (k *clients) enter(from *mcp.Caller) (*client, error) {
 		return nil, mcp.Errorf(mcp.Overloaded, "clients", "server %q has a connection for each of %d clients, which is the most it may; try again later", k.s.p.Name, k.s.p.Clients)
 	}
 	ctx, gone := context.WithCancel(k.ctx)
-	c := &client{key: key, ready: make(chan struct{}), gone: gone, users: 1}
+	c := &client{key: key, ready: make(chan struct{}), gone: gone, users: 1, watched: k.watched[key]}
+	if c.watched == nil {
+		c.watched = newWatchers()
+		k.watched[key] = c.watched
+	}
 	k.byKey[key] = c
 	k.wg.Go(func() { k.life(ctx, c, from) })
 	return c, nil
@@ -121,16 +139,27 @@ func (k *clients) enter(from *mcp.Caller) (*client, error) {
 func (k *clients) evict() bool {
 	var oldest *client
 	for _, c := range k.byKey {
-		if c.users == 0 && (oldest == nil || c.used.Before(oldest.used)) {
+		if c.users == 0 && !c.watched.any() && (oldest == nil || c.used.Before(oldest.used)) {
 			oldest = c
 		}
 	}
 	if oldest == nil {
 		return false
 	}
-	delete(k.byKey, oldest.key)
+	k.drop(oldest)
 	oldest.gone()
 	return true
+}
+
+// drop takes a connection out. It is called with mu held.
+func (k *clients) drop(c *client) {
+	if k.byKey[c.key] != c {
+		return
+	}
+	delete(k.byKey, c.key)
+	if !c.watched.any() {
+		delete(k.watched, c.key)
+	}
 }
 
 func (k *clients) leave(c *client) {
@@ -143,7 +172,7 @@ func (k *clients) leave(c *client) {
 // life is one such connection, from the dial to its end: the end of the session, of the
 // supervisor, of its use, or of the connection itself.
 func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
-	defer k.forget(c)
+	defer k.forget(c, from)
 	start, stop := context.WithTimeout(ctx, k.s.p.StartTimeout)
 	ob, own, err := k.s.reachFor(start, from)
 	stop()
@@ -151,6 +180,7 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 	if from.Session == "" && !own {
 		c.turn = make(chan struct{}, 1)
 	}
+	again := err == nil && c.watched.any() // the connection before was lost
 	close(c.ready)
 	if err != nil {
 		k.s.p.Log.Warn("could not be reached for one client", "err", err)
@@ -159,9 +189,22 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 	ended := make(chan struct{})
 	k.wg.Go(func() {
 		defer close(ended)
-		_ = ob.Run(ctx, k.s.quietEar())
+		_ = ob.Run(ctx, k.earOf(ctx, c, from))
 	})
-	defer func() { c.gone(); <-ended; _ = ob.Close() }()
+	if again {
+		k.wg.Go(func() {
+			k.watchNow(ctx, c)
+			c.watched.all()
+		})
+	}
+	defer func() {
+		c.gone()
+		<-ended
+		k.mu.Lock()
+		k.drop(c) // before a process that does not obey takes its time
+		k.mu.Unlock()
+		_ = ob.Close()
+	}()
 	tick := time.NewTicker(clientIdle / 5)
 	defer tick.Stop()
 	for {
@@ -172,6 +215,8 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 			return
 		case <-ended:
 			return
+		case <-c.watched.rewatch:
+			k.wg.Go(func() { k.watchNow(ctx, c) })
 		case <-tick.C:
 			if k.idle(c) {
 				return
@@ -184,21 +229,26 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 func (k *clients) idle(c *client) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c.users > 0 || time.Since(c.used) < clientIdle {
+	if c.users > 0 || c.watched.any() || time.Since(c.used) < clientIdle {
 		return false
 	}
-	if k.byKey[c.key] == c {
-		delete(k.byKey, c.key)
-	}
+	k.drop(c)
 	return true
 }
 
-func (k *clients) forget(c *client) {
+// forget takes out a connection that ended. What is watched there is watched on another one,
+// unless the client has gone as well.
+func (k *clients) forget(c *client, from *mcp.Caller) {
 	c.gone()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.byKey[c.key] == c {
-		delete(k.byKey, c.key)
+	k.drop(c)
+	switch {
+	case isOver(from.Ended):
+		delete(k.watched, c.key)
+	case !k.closed && k.byKey[c.key] == nil && !c.watched.restoring && c.watched.any():
+		c.watched.restoring = true
+		k.wg.Go(func() { k.restore(from, c.watched) })
 	}
 }
 
@@ -251,9 +301,12 @@ func (s *Server) hello(from *mcp.Caller) stateful.Params {
 	switch {
 	case from != nil:
 		p.PerClient = true
+		p.From = s.named(from)
 		p.Capabilities = era.Cut(from.Capabilities, "elicitation", "sampling", "roots")
 	case s.p.Roots != nil:
 		p.Capabilities, p.Roots = []byte(era.AllQuestionsAndRoots), s.p.Roots
+	case s.p.PerClient: // it lists for all: what only some clients can use as well
+		p.Capabilities, p.Roots = []byte(era.AllQuestionsAndRoots), []byte("[]")
 	default:
 		p.Capabilities = []byte(era.AllQuestions)
 	}
@@ -289,12 +342,29 @@ func (s *Server) Notify(from *mcp.Caller, method string, params []byte) {
 	if ob == nil {
 		return
 	}
-	s.clients.wg.Go(func() {
-		ctx, stop := context.WithTimeout(s.clients.ctx, noteTime)
+	s.clients.note(func(ctx context.Context) { _ = ob.Notify(ctx, method, params) })
+}
+
+// note runs f, which writes a notification. Where the server takes none it is dropped.
+func (k *clients) note(f func(ctx context.Context)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || k.notes >= maxNotes {
+		return
+	}
+	k.notes++
+	k.wg.Go(func() {
+		ctx, stop := context.WithTimeout(k.ctx, noteTime)
 		defer stop()
-		_ = ob.Notify(ctx, method, params)
+		f(ctx)
+		k.mu.Lock()
+		k.notes--
+		k.mu.Unlock()
 	})
 }
+
+// maxNotes bounds the notifications of clients that one server has not taken yet.
+const maxNotes = 64
 
 // noteTime is how long a server may take to take a client's notification.
 const noteTime = 10 * time.Second

@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,10 +92,15 @@ func (s *Server) quietEar() era.Ear {
 		Changed: func(mcp.Kind) {},
 		Updated: func([]byte) {},
 		Note: func(method string, params []byte) {
-			s.p.Log.Debug("said outside of any call", "method", method, "params", string(params))
+			if s.p.Log.Enabled(context.Background(), slog.LevelDebug) && s.lines.admit() {
+				s.p.Log.Debug("said outside of any call", "method", method, "params", string(params[:min(len(params), maxSaid)]))
+			}
 		},
 	}
 }
+
+// maxSaid is how much the log shows of what a server says outside of any call.
+const maxSaid = 256
 
 // list fetches some kinds and publishes all.
 func (s *Server) list(ctx context.Context, ob era.Outbound, kinds []mcp.Kind) error {
@@ -109,6 +116,9 @@ func (s *Server) list(ctx context.Context, ob era.Outbound, kinds []mcp.Kind) er
 			// A server may declare what it does not have; the rest of it is of use.
 			l = &era.Listing{Left: []string{fmt.Sprintf("%s: %v", k.List(), err)}}
 		}
+		if slices.Contains(l.Gateways, s.p.Via) {
+			return era.ErrLoop
+		}
 		fresh := usualFresh
 		if l.TTL > 0 {
 			fresh = l.TTL
@@ -123,7 +133,7 @@ func (s *Server) list(ctx context.Context, ob era.Outbound, kinds []mcp.Kind) er
 func (s *Server) publish(ob era.Outbound, all lists) {
 	info := ob.Info()
 	var given catalog.Lists
-	var left, partial []string
+	var left, partial, gateways []string
 	for _, k := range everyKind {
 		given[k].None = !info.Has[k]
 		l := all[k].listing
@@ -135,6 +145,7 @@ func (s *Server) publish(ob era.Outbound, all lists) {
 			given[k].Fresh = all[k].until
 		}
 		left = append(left, l.Left...)
+		gateways = append(gateways, l.Gateways...)
 		if l.Partial != "" {
 			partial = append(partial, k.Member()+": "+l.Partial)
 		}
@@ -144,7 +155,7 @@ func (s *Server) publish(ob era.Outbound, all lists) {
 		instructions = ""
 	}
 	part := catalog.Prepare(s.p.Name, instructions, given, s, s.p.Catalog)
-	part.Left = append(left, part.Left...)
+	part.Left, part.Gateways = append(left, part.Left...), slices.Compact(slices.Sorted(slices.Values(gateways)))
 	for _, one := range part.Left {
 		s.p.Log.Warn("leaves out " + one)
 	}
@@ -161,12 +172,19 @@ func (s *Server) publish(ob era.Outbound, all lists) {
 
 // Has says for people what a server offers.
 func (st Status) Has() string {
-	out := fmt.Sprintf("%d tools", st.Entries[mcp.Tools])
+	out := countOf(st.Entries[mcp.Tools], "tool")
 	if n := st.Entries[mcp.Prompts]; n > 0 {
-		out += fmt.Sprintf(", %d prompts", n)
+		out += ", " + countOf(n, "prompt")
 	}
 	if n := st.Entries[mcp.Resources] + st.Entries[mcp.Templates]; n > 0 {
-		out += fmt.Sprintf(", %d resources", n)
+		out += ", " + countOf(n, "resource")
 	}
 	return out
+}
+
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -14,10 +14,22 @@ type watched struct {
 	mcp.Back
 	clock  *clock
 	server string // empty where the client knows whom it speaks with
+	lines  *lines
+}
+
+// nameFor is our name where a caller is asked; empty where it knows whom it speaks with.
+func (s *Server) nameFor(from *mcp.Caller) string {
+	if from.Scope.Server != "" {
+		return ""
+	}
+	return s.p.Name
 }
 
 func (w *watched) Notify(ctx context.Context, method string, params []byte) error {
 	w.clock.sign()
+	if method == mcp.NoteMessage && !w.lines.admit() {
+		return nil
+	}
 	return w.Back.Notify(ctx, method, params)
 }
 
@@ -39,7 +51,7 @@ func attributed(server, method string, params []byte) []byte {
 	return rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "message", Value: rawjson.AppendText(nil, server+": "+message)})
 }
 
-// attributedRounds does the same for the input requests of a result.
+// attributedRounds does the same for the input requests of a result, or of a task's state.
 func attributedRounds(server string, result []byte) []byte {
 	requests := rawjson.Get(result, "inputRequests")
 	if server == "" || len(requests) == 0 || requests[0] != '{' {

@@ -74,10 +74,10 @@ type Server struct {
 	room    *semaphore.Weighted
 	suspect chan struct{} // holds one: a call failed, see whether the server is still there
 	asked   chan struct{} // holds one: a client listed, see whether our list is stale
-	rewatch chan struct{} // holds one: less is watched than the server was told
 	tried   chan struct{}
 	watched *watchers
 	clients *clients
+	lines   *lines
 
 	mu       sync.Mutex
 	ob       era.Outbound     // guarded by mu; not nil while ready
@@ -121,9 +121,9 @@ func New(p Params) *Server {
 		room:    semaphore.NewWeighted(int64(p.InFlight)),
 		suspect: make(chan struct{}, 1),
 		asked:   make(chan struct{}, 1),
-		rewatch: make(chan struct{}, 1),
 		tried:   make(chan struct{}),
 		watched: newWatchers(),
+		lines:   newLines(p.Log),
 		admits:  true,
 		status:  Status{Name: p.Name, Transport: p.Transport, State: Idle, Since: time.Now()},
 	}
@@ -299,7 +299,7 @@ func (s *Server) attend(ctx context.Context, ob era.Outbound, changed *changes, 
 				return fmt.Errorf("a call failed and so did a check: %w", err)
 			}
 			continue
-		case <-s.rewatch:
+		case <-s.watched.rewatch:
 			if err := s.watch(ctx); err != nil {
 				s.p.Log.Debug("was not told what is watched", "err", err)
 			}
@@ -312,7 +312,12 @@ func (s *Server) attend(ctx context.Context, ob era.Outbound, changed *changes, 
 			}
 		}
 		began := time.Now()
-		if err := s.list(ctx, ob, kinds); err != nil && ctx.Err() == nil {
+		err := s.list(ctx, ob, kinds)
+		if errors.Is(err, era.ErrLoop) { // it may lead back to us since its servers changed
+			s.withdraw()
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
 			s.p.Log.Warn("could not be listed again; the last list stays", "err", err)
 			s.mu.Lock()
 			s.unlisted = true
@@ -328,6 +333,14 @@ func (s *Server) attend(ctx context.Context, ob era.Outbound, changed *changes, 
 			return err
 		}
 	}
+}
+
+// withdraw takes the list back.
+func (s *Server) withdraw() {
+	s.mu.Lock()
+	s.shown, s.status.Entries = false, [mcp.Kinds]int{}
+	s.mu.Unlock()
+	s.p.Publish(nil)
 }
 
 // ready tells that calls reach the server.
@@ -355,10 +368,7 @@ func (s *Server) expire() (stop func()) {
 	done := make(chan struct{})
 	timer := time.AfterFunc(left, func() {
 		defer close(done)
-		s.mu.Lock()
-		s.shown, s.status.Entries = false, [mcp.Kinds]int{}
-		s.mu.Unlock()
-		s.p.Publish(nil)
+		s.withdraw()
 	})
 	return func() {
 		if !timer.Stop() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/mcp"
@@ -13,74 +14,91 @@ import (
 
 // watchers are those who want to hear when resources of one server change.
 type watchers struct {
-	turn chan struct{} // holds one: whoever tells the server what is wanted
+	turn      chan struct{} // holds one: whoever tells the server what is wanted
+	rewatch   chan struct{} // holds one: less is watched than the server was told
+	restoring bool          // guarded by clients.mu: the lost connection of a client is being made again
 
 	mu    sync.Mutex
 	byURI map[string]map[*watcher]bool // guarded by mu
 }
 
-type watcher struct{ told func() }
+type watcher struct{ told func(below string) }
 
 func newWatchers() *watchers {
-	return &watchers{turn: make(chan struct{}, 1), byURI: map[string]map[*watcher]bool{}}
+	return &watchers{turn: make(chan struct{}, 1), rewatch: make(chan struct{}, 1), byURI: map[string]map[*watcher]bool{}}
 }
 
 // WatchResource has told called when the resource with this URI changes, until stop is
-// called. told must not block. The server's own refusal is the error.
-func (s *Server) WatchResource(ctx context.Context, uri string, told func()) (stop func(), err error) {
+// called: with what its URI goes on with where the server names a part of it, else with
+// nothing. told must not block. The server's own refusal is the error. Where each client has a
+// connection of its own, a session watches there, since what the server knows of it changes
+// there alone.
+func (s *Server) WatchResource(ctx context.Context, from *mcp.Caller, uri string, told func(below string)) (stop func(), err error) {
 	ob, err := s.current()
 	if err != nil {
 		return nil, err
+	}
+	watched, current := s.watched, s.current
+	if s.p.PerClient && from.Session != "" && !ob.Info().Stateless {
+		c, leave, err := s.clients.up(ctx, from)
+		if err != nil {
+			return nil, err
+		}
+		defer leave() // from then on the watch keeps it open
+		ob, watched, current = c.ob, c.watched, c.current
 	}
 	if !ob.Info().Subscribes {
 		return nil, mcp.Errorf(mcp.UnknownMethod, "subscribe", "server %q does not tell when its resources change", s.p.Name)
 	}
 	w := &watcher{told}
-	first := s.watched.add(uri, w)
+	watched.add(uri, w)
 	stop = sync.OnceFunc(func() {
-		if s.watched.drop(uri, w) {
-			poke(s.rewatch) // nobody waits for the server to hear of it
+		if watched.drop(uri, w) {
+			poke(watched.rewatch) // nobody waits for the server to hear of it
 		}
 	})
-	if first {
-		err := s.watch(ctx)
-		var some era.Unwatched
-		if errors.As(err, &some) { // the refusal of another's resource is not ours
-			err = some[uri]
-		}
-		if err != nil {
-			stop()
-			return nil, err
-		}
+	err = watched.tellServer(ctx, current) // which is nothing where another watches the same
+	var some era.Unwatched
+	if errors.As(err, &some) { // the refusal of another's resource is not ours
+		err = some[uri]
+	}
+	if err != nil {
+		stop()
+		return nil, err
 	}
 	return stop, nil
 }
 
-// watch tells the server what is wanted now.
-func (s *Server) watch(ctx context.Context) error {
+// watch tells the server what is wanted now, over the shared connection.
+func (s *Server) watch(ctx context.Context) error { return s.watched.tellServer(ctx, s.current) }
+
+// tellServer tells a server what is wanted now, over the connection that is up then.
+func (w *watchers) tellServer(ctx context.Context, current func() (era.Outbound, error)) error {
+	ctx, stop := context.WithTimeout(ctx, watchTime) // others wait for their turn
+	defer stop()
 	select {
-	case s.watched.turn <- struct{}{}:
-		defer func() { <-s.watched.turn }()
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	ob, err := s.current()
+	ob, err := current()
 	if err != nil {
 		return err
 	}
-	return ob.Watch(ctx, s.watched.uris())
+	return ob.Watch(ctx, w.uris())
 }
 
-// add tells whether nobody else watches the URI.
-func (w *watchers) add(uri string, one *watcher) (first bool) {
+// watchTime is how long a server may take to take note of what is watched.
+const watchTime = 10 * time.Second
+
+func (w *watchers) add(uri string, one *watcher) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.byURI[uri] == nil {
 		w.byURI[uri] = map[*watcher]bool{}
-		first = true
 	}
 	w.byURI[uri][one] = true
-	return first
 }
 
 // drop tells whether nobody watches the URI any more.
@@ -120,35 +138,39 @@ func (w *watchers) updated(params []byte) {
 	if !ok {
 		return
 	}
-	w.tell(func(watched string) bool { return contains(watched, uri) }, true)
+	w.tell(func(watched string) (string, bool) { return beneath(watched, uri) }, true)
 }
 
 // all tells everybody, since what they watch may have changed unheard.
-func (w *watchers) all() { w.tell(func(string) bool { return true }, false) }
+func (w *watchers) all() { w.tell(func(string) (string, bool) { return "", true }, false) }
 
-func (w *watchers) tell(concerned func(watched string) bool, elseAll bool) {
+func (w *watchers) tell(concerned func(watched string) (below string, mine bool), elseAll bool) {
 	w.mu.Lock()
-	var some, every []*watcher
+	some := map[*watcher]string{}
+	var every []*watcher
 	for uri, ones := range w.byURI {
-		mine := concerned(uri)
+		below, mine := concerned(uri)
 		for one := range ones {
 			every = append(every, one)
 			if mine {
-				some = append(some, one)
+				some[one] = below
 			}
 		}
 	}
 	w.mu.Unlock()
 	if len(some) == 0 && elseAll {
-		some = every
+		for _, one := range every {
+			some[one] = ""
+		}
 	}
-	for _, one := range some {
-		one.told()
+	for one, below := range some {
+		one.told(below)
 	}
 }
 
-// contains tells whether a URI is watched itself, or lies under what is.
-func contains(watched, uri string) bool {
-	rest, ok := strings.CutPrefix(uri, watched)
-	return ok && (rest == "" || strings.HasSuffix(watched, "/") || strings.HasPrefix(rest, "/"))
+// beneath tells whether a URI is watched itself, or lies under what is, and with what it goes on
+// there.
+func beneath(watched, uri string) (below string, ok bool) {
+	below, ok = strings.CutPrefix(uri, watched)
+	return below, ok && (below == "" || strings.HasSuffix(watched, "/") || strings.HasPrefix(below, "/"))
 }

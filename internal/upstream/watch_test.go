@@ -84,7 +84,7 @@ func TestUpdatesReachWhoWatches(t *testing.T) {
 		r.readyAt(t)
 		var told []string
 		watch := func(uri, name string) func() {
-			stop, err := r.WatchResource(t.Context(), uri, func() { told = append(told, name) })
+			stop, err := r.WatchResource(t.Context(), from("A", "p", `{}`, nil), uri, func(string) { told = append(told, name) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +144,7 @@ func TestWatchersSurviveARestart(t *testing.T) {
 		r.readyAt(t)
 		var mu sync.Mutex
 		told := 0
-		if _, err := r.WatchResource(t.Context(), "file:///a", func() { mu.Lock(); told++; mu.Unlock() }); err != nil {
+		if _, err := r.WatchResource(t.Context(), from("A", "p", `{}`, nil), "file:///a", func(string) { mu.Lock(); told++; mu.Unlock() }); err != nil {
 			t.Fatal(err)
 		}
 		_, _ = r.Handle(t.Context(), call(r.Server, ""))
@@ -168,7 +168,7 @@ func TestWatchIsRefused(t *testing.T) {
 		r := start(t, params(l))
 		r.readyAt(t)
 		var remote *mcp.Remote
-		if _, err := r.WatchResource(t.Context(), "file:///forbidden", func() {}); !errors.As(err, &remote) {
+		if _, err := r.WatchResource(t.Context(), from("A", "p", `{}`, nil), "file:///forbidden", func(string) {}); !errors.As(err, &remote) {
 			t.Errorf("got %v", err)
 		}
 		if r.watched.any() {
@@ -179,7 +179,7 @@ func TestWatchIsRefused(t *testing.T) {
 		r := start(t, params(&peer{}))
 		r.readyAt(t)
 		var e *mcp.Error
-		if _, err := r.WatchResource(t.Context(), "file:///a", func() {}); !errors.As(err, &e) || e.Code != mcp.UnknownMethod {
+		if _, err := r.WatchResource(t.Context(), from("A", "p", `{}`, nil), "file:///a", func(string) {}); !errors.As(err, &e) || e.Code != mcp.UnknownMethod {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -25,6 +25,7 @@ type job struct {
 	link
 	Mode  string    `json:"mode,omitempty"`
 	Calls []jobCall `json:"calls,omitempty"`
+	Steps []step    `json:"steps,omitempty"` // those that have some declare that they can be asked
 }
 
 type jobCall struct {
@@ -43,16 +44,24 @@ type session struct {
 	WireTools       []json.RawMessage `json:"wireTools"`
 	StrayProgress   int               `json:"strayProgress"`
 	Results         []outcome         `json:"results"`
+	Said            []said            `json:"said"`
 	Error           json.RawMessage   `json:"error"`
 }
 
-// jobGuard bounds one session: npm servers start slowly.
+// jobGuard bounds one session without steps: npm servers start slowly.
 const jobGuard = 30 * time.Second
+
+func (j job) guard() time.Duration {
+	if len(j.Steps) > 0 {
+		return 3 * jobGuard
+	}
+	return jobGuard
+}
 
 // firstStateless is the first revision without initialize.
 const firstStateless = "2026-07-28"
 
-// clients declare no capabilities, all of them: some servers list other tools to those who declare some.
+// clients declare no capabilities for calls alone, all of them: some servers list other tools to those who declare some.
 func clients() []client {
 	return []client{
 		{name: "ts-v1", run: tsClient("ts-v1.mjs", "stateful")},
@@ -78,11 +87,13 @@ func clientNamed(name string) client {
 // tsClient runs one of the TypeScript programs, one process for all jobs.
 func tsClient(script, mode string) func(context.Context, []job) ([]session, error) {
 	return func(ctx context.Context, jobs []job) ([]session, error) {
-		ctx, cancel := context.WithTimeout(ctx, time.Duration(len(jobs)+1)*jobGuard)
-		defer cancel()
+		guard := jobGuard
 		for i := range jobs {
 			jobs[i].Mode = mode
+			guard += jobs[i].guard()
 		}
+		ctx, cancel := context.WithTimeout(ctx, guard)
+		defer cancel()
 		var stdout, stderr bytes.Buffer
 		cmd := exec.CommandContext(ctx, theFleet.node, filepath.Join("clients", script), mustJSON(jobs))
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -1,7 +1,9 @@
 // Package interop tests the gateway against real peers: the official npm servers, an MCP Apps server,
 // gopls, servers made with the official Go SDK and with mcp-go in both eras; and clients made with the
 // TypeScript SDKs v1 and v2, the Go SDK and mcp-go, the MCP Inspector and mcp-remote. Names are tested
-// in both styles.
+// in both styles. What servers ask of their client and tell it (sampling, elicitation, roots, log
+// lines, progress, updates), and prompts, resources and completion, are tested with scripts: each
+// client runs each server's script directly and through the gateway, and must see the same.
 //
 // It runs the gateway's binary as a process and knows nothing of its inside: it never imports the
 // gateway. The binary is built from the folder two levels up, or named by MCP_GATEWAY_BIN. What the

@@ -19,6 +19,7 @@ type fleet struct {
 	node        string
 	goServer    string
 	mcpgoServer string
+	goAsking    string // the Go SDK's conformance server
 	gopls       string
 	files       string // what the filesystem server may see
 	module      string // a Go module, for gopls
@@ -41,13 +42,14 @@ func newFleet(ctx context.Context, dir string) (*fleet, error) {
 		return f, err
 	}
 	f.goServer, f.mcpgoServer = filepath.Join(dir, "gosdk-server"), filepath.Join(dir, "mcpgo-server")
-	f.gopls = filepath.Join(dir, "gopls")
+	f.gopls, f.goAsking = filepath.Join(dir, "gopls"), filepath.Join(dir, "everything-server")
 	// The network and the compiler are both slow: at once.
 	steps := []func() error{
 		func() error { return npmInstall(ctx) },
 		func() error {
 			return errors.Join(goBuild(ctx, ".", "./cmd/gosdk-server", f.goServer),
-				goBuild(ctx, ".", "./cmd/mcpgo-server", f.mcpgoServer), f.installGopls(ctx))
+				goBuild(ctx, ".", "./cmd/mcpgo-server", f.mcpgoServer),
+				goBuild(ctx, ".", "github.com/modelcontextprotocol/go-sdk/conformance/everything-server", f.goAsking), f.installGopls(ctx))
 		},
 	}
 	errs := make(chan error, len(steps))
@@ -130,6 +132,11 @@ func (f *fleet) startHTTPServers(ctx context.Context) error {
 			return err
 		})
 	}
+	asking, err := f.startAsking(ctx)
+	if err != nil {
+		return err
+	}
+	ready = append(ready, asking...)
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -148,6 +155,24 @@ func (f *fleet) startHTTPServers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// startAsking starts the Go SDK's conformance server for each era: over HTTP one process has one.
+func (f *fleet) startAsking(ctx context.Context) (ready []func() error, err error) {
+	for name, stateless := range map[string]bool{"go-asking-stateful": false, "go-asking-stateless": true} {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		p, err := f.start(name, exec.Command(f.goAsking, "-http", addr, fmt.Sprintf("-stateless=%v", stateless)))
+		if err != nil {
+			return nil, err
+		}
+		f.urls[name] = "http://" + addr
+		ready = append(ready, func() error { _, err := p.waitLine(ctx, "listening at"); return err })
+	}
+	return ready, nil
 }
 
 func (f *fleet) start(name string, cmd *exec.Cmd) (*process, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -144,6 +145,7 @@ func newGatewayConfig(t *testing.T, group group) *gatewayConfig {
 		if s.link.Cwd != "" {
 			entry["cwd"] = s.link.Cwd
 		}
+		maps.Copy(entry, s.more)
 		entries = append(entries, fmt.Sprintf("    %s: %s", mustJSON(s.name), mustJSON(entry)))
 	}
 	text := "{\n  \"mcpServers\": {\n" + strings.Join(entries, ",\n") + "\n  }\n}\n"

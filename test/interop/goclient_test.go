@@ -30,7 +30,7 @@ func goClient(revision string) func(context.Context, []job) ([]session, error) {
 }
 
 func goSession(ctx context.Context, revision string, j job) (s session, err error) {
-	ctx, cancel := context.WithTimeout(ctx, jobGuard)
+	ctx, cancel := context.WithTimeout(ctx, j.guard())
 	defer cancel()
 	var stderr bytes.Buffer
 	transport, err := goTransport(ctx, j.link, &stderr)
@@ -38,10 +38,15 @@ func goSession(ctx context.Context, revision string, j job) (s session, err erro
 		return s, err
 	}
 	notes := newProgressLog()
-	c := mcp.NewClient(&mcp.Implementation{Name: "interop-go", Version: "1.0.0"}, &mcp.ClientOptions{
-		Capabilities:                &mcp.ClientCapabilities{},
-		ProgressNotificationHandler: notes.add,
-	})
+	options, talker := &mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}}, &goTalker{talk: newTalk()}
+	if len(j.Steps) > 0 {
+		options = talker.options()
+	}
+	options.ProgressNotificationHandler = notes.add
+	c := mcp.NewClient(&mcp.Implementation{Name: "interop-go", Version: "1.0.0"}, options)
+	if len(j.Steps) > 0 {
+		talker.attach(c)
+	}
 	cs, err := c.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: revision})
 	if err != nil {
 		return s, fmt.Errorf("connect: %w\n%s", err, &stderr)
@@ -72,6 +77,8 @@ func goSession(ctx context.Context, revision string, j job) (s session, err erro
 		s.Results = append(s.Results, o)
 	}
 	s.StrayProgress = notes.left()
+	talker.session = cs
+	s.Said = talker.run(ctx, j.Steps)
 	return s, nil
 }
 

@@ -30,16 +30,23 @@ func mcpgoClient(options ...mcpgo.ClientOption) func(context.Context, []job) ([]
 }
 
 func mcpgoSession(ctx context.Context, j job, options []mcpgo.ClientOption) (s session, err error) {
-	ctx, cancel := context.WithTimeout(ctx, jobGuard)
+	ctx, cancel := context.WithTimeout(ctx, j.guard())
 	defer cancel()
 	var stderr bytes.Buffer
-	tr, err := mcpgoTransport(j.link, &stderr)
+	// Without asking for a stream, this client is told nothing between its calls.
+	tr, err := mcpgoTransport(j.link, &stderr, len(j.Steps) > 0 && len(options) > 0)
 	if err != nil {
 		return s, err
 	}
-	notes := newProgressLog()
-	c := mcpgo.NewClient(tr, slices.Clone(options)...)
+	notes, talker := newProgressLog(), &mcpgoTalker{talk: newTalk()}
+	options = slices.Clone(options)
+	if len(j.Steps) > 0 {
+		options = append(options, talker.options()...)
+	}
+	c := mcpgo.NewClient(tr, options...)
+	talker.client = c
 	c.OnNotification(func(n mcp.JSONRPCNotification) {
+		talker.hear(n.Method, n.Params)
 		if n.Method != "notifications/progress" {
 			return
 		}
@@ -65,10 +72,14 @@ func mcpgoSession(ctx context.Context, j job, options []mcpgo.ClientOption) (s s
 		return s, fmt.Errorf("initialize: %w\n%s", err, &stderr)
 	}
 	s.ProtocolVersion = c.ProtocolVersion()
-	return s, mcpgoTalk(ctx, c, j.Calls, notes, &s)
+	err = mcpgoListAndCall(ctx, c, j.Calls, notes, &s)
+	if err == nil {
+		s.Said = talker.run(ctx, j.Steps)
+	}
+	return s, err
 }
 
-func mcpgoTalk(ctx context.Context, c *mcpgo.Client, calls []jobCall, notes *progressLog, s *session) error {
+func mcpgoListAndCall(ctx context.Context, c *mcpgo.Client, calls []jobCall, notes *progressLog, s *session) error {
 	tools, err := c.ListTools(ctx, mcp.ListToolsRequest{})
 	if err != nil {
 		return fmt.Errorf("tools/list: %w", err)
@@ -98,7 +109,7 @@ func mcpgoTalk(ctx context.Context, c *mcpgo.Client, calls []jobCall, notes *pro
 	return nil
 }
 
-func mcpgoTransport(l link, stderr *bytes.Buffer) (transport.Interface, error) {
+func mcpgoTransport(l link, stderr *bytes.Buffer, listen bool) (transport.Interface, error) {
 	switch l.Transport {
 	case "stdio":
 		start := func(ctx context.Context, command string, env, args []string) (*exec.Cmd, error) {
@@ -112,7 +123,11 @@ func mcpgoTransport(l link, stderr *bytes.Buffer) (transport.Interface, error) {
 	case "sse":
 		return transport.NewSSE(l.URL)
 	case "http":
-		return transport.NewStreamableHTTP(l.URL)
+		var options []transport.StreamableHTTPCOption
+		if listen {
+			options = append(options, transport.WithContinuousListening())
+		}
+		return transport.NewStreamableHTTP(l.URL, options...)
 	}
 	return nil, fmt.Errorf("transport %q", l.Transport)
 }

@@ -31,12 +31,19 @@ var (
 // safeName is the promise of the safe style, written down a second time: clients keep such names
 // in their settings, so that they may never change.
 func safeName(server, tool string) string {
-	name := server + "__" + tool
+	name, sum := server+"__"+tool, sha256.Sum256([]byte(server+"."+tool))
 	if len(name) <= 48 && !unsafe.MatchString(name) && !hashLike.MatchString(name) &&
 		!strings.Contains(server, "__") && !strings.HasSuffix(server, "_") && !strings.HasPrefix(tool, "_") {
 		return name
 	}
-	sum := sha256.Sum256([]byte(server + "." + tool))
-	name = unsafe.ReplaceAllString(name, "_")
-	return name[:min(len(name), 48-11)] + "_" + hex.EncodeToString(sum[:])[:10]
+	// The server's part gives way first, as far as 8 characters, then the tool's end.
+	server, tool = unsafe.ReplaceAllString(server, "_"), unsafe.ReplaceAllString(tool, "_")
+	const most = 48 - 11
+	over := len(server) + len("__") + len(tool) - most
+	if cut := min(over, len(server)-8); cut > 0 {
+		server = server[:len(server)-cut]
+		over -= cut
+	}
+	tool = tool[:len(tool)-max(over, 0)]
+	return server + "__" + tool + "_" + hex.EncodeToString(sum[:])[:10]
 }

@@ -9,6 +9,12 @@ type server struct {
 	stateless bool // speaks 2026-07-28
 	plainOnly bool // no good comes of asking it server/discover: see its entry
 	calls     func(cell string) []call
+
+	own    bool               // each client of the gateway has a connection of its own to it
+	more   map[string]any     // of its entry in the gateway's config
+	peer   string             // servers with the same are the same when spoken to directly
+	both   bool               // the peer speaks both eras, and the client chooses
+	script func(w way) []step // what it asks and tells
 }
 
 // link is how a client reaches a server.

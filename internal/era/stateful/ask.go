@@ -176,16 +176,19 @@ func (b *back) forClient(method string, params []byte) (out []byte, minted strin
 		minted = rand.Text()
 		edits = append(edits, rawjson.Edit{Key: memberElicitationID, Value: rawjson.AppendText(nil, minted)})
 	}
-	if edits == nil {
-		return params, ""
+	if edits != nil {
+		params = rawjson.AppendEdited(nil, params, edits...)
 	}
-	return rawjson.AppendEdited(nil, params, edits...), minted
+	if method == mcp.CreateMessage {
+		params = projectMessages(params, b.revision)
+	}
+	return params, minted
 }
 
 // opensURLs tells whether the client knows what to do with an error that wants a URL opened
 // first (2025-11-25, elicitation, URL Elicitation Required Error).
 func (b *back) opensURLs() bool {
-	return b.revision.URLs && era.MayAsk(b.From.Capabilities, mcp.Elicit, []byte(`{"mode":"url"}`)) == nil
+	return b.revision.URLs && era.MayAsk(b.From.Capabilities, mcp.Elicit, urlMode) == nil
 }
 
 // succeeded tells the client that what it opened URLs for is done, where the ids of those are

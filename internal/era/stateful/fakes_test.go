@@ -43,6 +43,11 @@ func (f *feed) set(kind mcp.Kind, now string) {
 
 func (f *feed) tools(now string) { f.set(mcp.Tools, now) }
 
+// WatchTasks: there are none in these revisions.
+func (f *feed) WatchTasks(context.Context, *mcp.Caller, []string, mcp.Inbox) ([]string, func()) {
+	return nil, func() {}
+}
+
 // Watch knows every resource whose URI does not begin with none.
 func (f *feed) Watch(_ context.Context, c *mcp.Caller, uri string, inbox mcp.Inbox) (func(), error) {
 	if strings.HasPrefix(uri, "none") {

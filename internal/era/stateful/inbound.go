@@ -109,15 +109,15 @@ func (b *Inbound) call(ctx context.Context, in *era.Incoming, c *mcp.Call) era.A
 	if list && reply.Seen != "" {
 		in.Session.Tell(kind, reply.Seen)
 	}
-	switch {
-	case list && kind == mcp.Tools:
-		return complete(id, b.lists.Get(reply.Result, projectTools))
-	case c.Method == mcp.ToolsCall:
-		back.succeeded(reply.Result)
-		return complete(id, projectResult(reply.Result, c.Target.Definition))
+	if list {
+		result := reply.Result
+		if kind == mcp.Tools {
+			result = b.lists.Get(result, projectTools)
+		}
+		return complete(id, era.WithGateways(result, c, b.p.Via, reply.Gateways))
 	}
 	back.succeeded(reply.Result)
-	return complete(id, reply.Result)
+	return complete(id, projectReply(c, reply.Result, back.revision))
 }
 
 // notice takes a notification. One that has passed us before would go round for ever.
@@ -189,6 +189,7 @@ func (b *Inbound) initialize(in *era.Incoming) era.Answer {
 		opened = s.ID
 	}
 	seen, _ := b.p.Feed.Seen(&mcp.Caller{Principal: in.Principal, Capabilities: capabilities, Scope: s.Scope})
+	s.SetBack(&line{b, s})
 	if !s.Open(revision.Date, capabilities, seen) {
 		return failure(m.ID, mcp.Errorf(mcp.InvalidRequest, "session", "initialize was already called here"))
 	}
@@ -225,6 +226,7 @@ func (b *Inbound) Stream(ctx context.Context, s *session.Session, out era.Outlet
 	case <-ctx.Done():
 		return
 	}
+	defer s.Attach(out)()
 	for {
 		seen, changed := b.p.Feed.Seen(s.Caller())
 		methods, again := s.Changed(seen)
@@ -240,6 +242,9 @@ func (b *Inbound) Stream(ctx context.Context, s *session.Session, out era.Outlet
 		case <-later:
 		case <-s.Woken():
 			for _, n := range s.TakeNews() {
+				if r, _ := era.Find(s.Revision()); n.Method == mcp.NoteElicited && !r.URLs {
+					continue // the revision has no such message
+				}
 				out.Notify(jsonrpc.AppendNotification(nil, n.Method, n.Params))
 			}
 		case <-ctx.Done():

@@ -23,8 +23,11 @@ type Params struct {
 	Roots        []byte // the array of roots that we answer with ourselves; nil: the client is asked
 	Via          string // our id among gateways; empty for none
 	// PerClient tells that the connection serves one client alone, so that a question which
-	// may belong to one of several calls can go to any of them.
+	// may belong to one of several calls can go to any of them, and one that belongs to none is
+	// the client's as well.
 	PerClient bool
+	// From is that client where it has a session; its Back reaches it outside of calls. May be nil.
+	From *mcp.Caller
 	// Report is told, in words for operators, when a question found no addressee; may be nil.
 	Report func(advice string)
 }
@@ -35,14 +38,17 @@ type Outbound struct {
 	p    Params
 	info era.Info
 
-	ear   atomic.Pointer[era.Ear] // nil before Run
-	calls era.Ledger              // calls of clients
+	ear atomic.Pointer[era.Ear] // nil before Run
+
+	header atomic.Pointer[[]transport.Header] // link.Header, for answers; nil before the handshake
+	calls  era.Ledger                         // calls of clients
 
 	again    chan struct{} // holds one: whoever put it there may open a session
 	session  atomic.Int64  // how often the session was opened; written under again
 	reopened chan struct{} // holds one: a new session, so that Run lists again
 
 	asking   asking
+	outside  outside
 	elicited elicitations
 	level    level
 	watch    watch
@@ -113,6 +119,7 @@ func (o *Outbound) read(result []byte) error {
 		o.info = info
 		if revision.Header {
 			o.link.Header = []transport.Header{{Name: era.HeaderVersion, Value: date}}
+			o.header.Store(&o.link.Header)
 		}
 	}
 	o.session.Add(1)
@@ -128,9 +135,16 @@ func (o *Outbound) List(ctx context.Context, kind mcp.Kind, b era.ListBounds) (*
 		return &era.Listing{}, nil
 	}
 	l, err := era.Follow(ctx, kind, b, func(ctx context.Context, cursor []byte) ([]byte, error) {
-		var params []byte
+		var edits []rawjson.Edit
 		if cursor != nil {
-			params = append(append([]byte(`{"cursor":`), cursor...), '}')
+			edits = append(edits, rawjson.Edit{Key: "cursor", Value: cursor})
+		}
+		if via := era.Via(nil, o.p.Via); via != nil {
+			edits = append(edits, rawjson.Edit{Key: "_meta", Value: rawjson.AppendEdited(nil, nil, via...)})
+		}
+		var params []byte
+		if edits != nil {
+			params = rawjson.AppendEdited(nil, nil, edits...)
 		}
 		return o.round(ctx, o.link.NextID(), kind.List(), params, nil)
 	})
@@ -138,13 +152,29 @@ func (o *Outbound) List(ctx context.Context, kind mcp.Kind, b era.ListBounds) (*
 		return nil, err
 	}
 	l.TTL = 0 // caching hints are not this era's: never acted on
-	for i, tool := range l.Entries {
-		// The tasks of 2025-11-25 do not cross, so a tool does not speak of them.
-		if kind == mcp.Tools && rawjson.Get(tool, "execution") != nil {
-			l.Entries[i] = rawjson.AppendEdited(nil, tool, rawjson.Edit{Key: "execution"})
-		}
+	if kind == mcp.Tools {
+		withoutTasks(l)
 	}
 	return l, nil
+}
+
+// withoutTasks takes out of tools what they say of tasks, since those of 2025-11-25 do not
+// cross, and the tools that run as tasks only.
+func withoutTasks(l *era.Listing) {
+	kept := l.Entries[:0:0]
+	for _, tool := range l.Entries {
+		execution := rawjson.Get(tool, "execution")
+		if string(rawjson.Get(execution, "taskSupport")) == `"required"` {
+			name, _ := rawjson.Text(rawjson.Get(tool, "name"))
+			l.Left = append(l.Left, fmt.Sprintf("tool %.80q: it runs as a task of 2025-11-25 only, which the gateway does not do", name))
+			continue
+		}
+		if execution != nil {
+			tool = rawjson.AppendEdited(nil, tool, rawjson.Edit{Key: "execution"})
+		}
+		kept = append(kept, tool)
+	}
+	l.Entries = kept
 }
 
 // Check pings.
@@ -175,11 +205,20 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "inputResponses"})
 	}
 	of := o.calls.Begin(ctx, c, id)
+	if o.p.PerClient && carries(c) {
+		o.outside.carry(of)
+		if ctx.Err() != nil {
+			o.calls.End(of, nil) // the server never got it
+			return nil, ctx.Err()
+		}
+	}
 	result, err := o.round(ctx, id, c.Method, params, o.during(of, id))
 	o.calls.End(of, err)
 	if err != nil {
 		if ctx.Err() != nil {
-			o.link.Cancel(id)
+			if o.link.Cancel(id) {
+				o.calls.Told(id)
+			}
 			return nil, ctx.Err()
 		}
 		o.rememberRequired(c.From, err)
@@ -293,8 +332,12 @@ func (o *Outbound) unlock() { <-o.again }
 
 // Notify sends a notification of a client to the server.
 func (o *Outbound) Notify(ctx context.Context, method string, params []byte) error {
-	body := jsonrpc.AppendNotification(nil, method, era.CleanResult(params))
-	return o.link.Conn.Send(ctx, transport.Message{Body: body, Header: o.link.Header})
+	params = era.CleanResult(params)
+	meta := rawjson.Get(params, "_meta")
+	if via := era.Via(meta, o.p.Via); via != nil && (meta == nil || meta[0] == '{') {
+		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "_meta", Value: rawjson.AppendEdited(nil, meta, via...)})
+	}
+	return o.link.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, method, params), Header: o.link.Header})
 }
 
 // Run hears the server's notifications and questions until the connection ends.
@@ -363,19 +406,6 @@ func (o *Outbound) hear(m *jsonrpc.Message, of *era.Open, relay func(*jsonrpc.Me
 	case ear != nil:
 		ear.Hear(m)
 	}
-}
-
-// belongs gives the call that a notification on a stream of many belongs to: the one whose
-// token it names, or else the only one; nil for none.
-func (o *Outbound) belongs(m *jsonrpc.Message) *era.Open {
-	if m.Method == mcp.NoteProgress {
-		return o.calls.Get(rawjson.Get(m.Params, mcp.MetaProgressToken))
-	}
-	of, several := o.calls.Only()
-	if several && o.p.PerClient {
-		of = o.calls.Newest()
-	}
-	return of
 }
 
 // Close ends the connection and waits for questions and answers on their way.

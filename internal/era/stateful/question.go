@@ -3,7 +3,9 @@ package stateful
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"time"
 
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
@@ -13,8 +15,9 @@ import (
 )
 
 const (
-	maxAsking  = 1024 // questions of one server that wait for a client
-	maxAnswers = 64   // answers that are being written at once without having waited; more are dropped
+	maxAsking  = 1024             // questions of one server that wait for a client
+	answerTime = 30 * time.Second // for a server to take an answer
+	maxAnswers = 64               // answers that are being written at once without having waited; more are dropped
 )
 
 // asking is the ledger of a server's open questions, and the goroutines that wait for their
@@ -56,15 +59,20 @@ func (a *asking) begin(id []byte, q *question, f func()) *mcp.Error {
 	return nil
 }
 
-// settle takes a question out. It is false where the server had withdrawn it.
-func (a *asking) settle(id []byte, q *question) bool {
+// waits tells whether the server still wants an answer.
+func (a *asking) waits(id []byte, q *question) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.open[string(id)] != q {
-		return false
+	return a.open[string(id)] == q
+}
+
+// settle takes a question out.
+func (a *asking) settle(id []byte, q *question) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.open[string(id)] == q {
+		delete(a.open, string(id))
 	}
-	delete(a.open, string(id))
-	return true
 }
 
 // withdraw ends a question that its server does not want answered any more (2025-11-25,
@@ -122,32 +130,44 @@ func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
 		return
 	}
 	bad := era.MayAsk(o.p.Capabilities, m.Method, m.Params)
-	if bad == nil && of == nil {
-		of, bad = o.addressee()
-	}
-	if bad == nil {
-		bad = o.ask(m, of)
+	switch {
+	case bad != nil:
+	case o.p.PerClient && (of == nil || of == nobody) && o.mine():
+		bad = o.begin(m, func(ctx context.Context) ([]byte, error) { return o.askClient(ctx, m) })
+	default:
+		if of == nil {
+			of, bad = o.addressee()
+		}
+		if bad == nil {
+			bad = o.begin(m, func(ctx context.Context) ([]byte, error) { return o.put(ctx, of, m) })
+		}
 	}
 	if bad != nil {
 		o.answer(refusal(m.ID, bad))
 	}
 }
 
+// mine tells whether whatever the server asks on this connection is for the one client that
+// has it: a session's always is. Callers without a session share it where they look alike, so
+// that while calls of theirs are open a question is put only where it can be but one call's.
+func (o *Outbound) mine() bool {
+	if o.p.From == nil || o.p.From.Session != "" {
+		return true
+	}
+	of, several := o.calls.Only()
+	return of == nil && !several
+}
+
 // errNoCall: whoever asks so late asks nobody.
 var errNoCall = mcp.Errorf(mcp.Internal, "attribution", "no call is open that the question could belong to")
 
-// addressee gives the call that a question belongs to which came on a stream of many: the
-// only one that the server has not answered. Which of several it is nobody can know, so that
-// it goes to one of them only where all are one client's.
+// addressee gives the call that a question belongs to which came on a stream of many clients:
+// the only one that the server has not answered.
 func (o *Outbound) addressee() (*era.Open, *mcp.Error) {
 	of, several := o.calls.Only()
-	if several && o.p.PerClient {
-		of, several = o.calls.Newest(), false
-	}
 	if several {
-		bad := mcp.Errorf(mcp.Internal, "attribution", `several calls are in flight on this connection (one that was cancelled counts until it is answered), so the gateway cannot tell which client the question is for; set "sessions": "per-client" for this server in the gateway's configuration`)
 		o.p.Report(`it asked a question while several calls were in flight, which was refused; set "sessions": "per-client" for this server`)
-		return nil, bad
+		return nil, mcp.Errorf(mcp.Internal, "attribution", `several calls are in flight on this connection (one that was cancelled counts until it is answered, towards its own client for a minute), so the gateway cannot tell which client the question is for; set "sessions": "per-client" for this server in the gateway's configuration`)
 	}
 	if of == nil {
 		return nil, errNoCall
@@ -155,27 +175,33 @@ func (o *Outbound) addressee() (*era.Open, *mcp.Error) {
 	return of, nil
 }
 
-// ask puts a question to the caller of a call. The wait ends with the call, or when the
-// server withdraws the question, which then is not answered.
-func (o *Outbound) ask(m *jsonrpc.Message, of *era.Open) *mcp.Error {
-	if of.Ctx.Err() != nil {
-		return errNoCall
+// belongs gives the call that a notification on a stream of many belongs to: the one whose
+// token it names, or else the only one; nil for none.
+func (o *Outbound) belongs(m *jsonrpc.Message) *era.Open {
+	if m.Method == mcp.NoteProgress {
+		return o.calls.Get(rawjson.Get(m.Params, mcp.MetaProgressToken))
 	}
-	ctx, end := context.WithCancel(of.Ctx)
+	of, several := o.calls.Only()
+	if several && o.p.PerClient && o.mine() {
+		of = o.calls.Newest()
+	}
+	return of
+}
+
+// begin has a question put by ask and answers it. The wait ends when the server withdraws the
+// question, which then is not answered.
+func (o *Outbound) begin(m *jsonrpc.Message, ask func(ctx context.Context) ([]byte, error)) *mcp.Error {
+	ctx, end := context.WithCancel(o.asking.ctx)
 	q := &question{end}
-	o.elicited.remember(of.Call.From, m)
 	bad := o.asking.begin(m.ID, q, func() {
-		defer context.AfterFunc(o.asking.ctx, end)()
-		result, err := of.Call.Back.Ask(ctx, m.Method, era.CleanResult(m.Params))
+		result, err := ask(ctx)
 		end()
-		if !o.asking.settle(m.ID, q) {
+		if !o.asking.waits(m.ID, q) {
 			return
 		}
+		defer o.asking.settle(m.ID, q) // while its answer is written it counts
 		body := jsonrpc.AppendResult(nil, m.ID, era.CleanResult(result))
 		if err != nil {
-			if of.Ctx.Err() != nil {
-				err = errNoCall
-			}
 			body = refusal(m.ID, err)
 		}
 		o.send(body)
@@ -184,6 +210,22 @@ func (o *Outbound) ask(m *jsonrpc.Message, of *era.Open) *mcp.Error {
 		end()
 	}
 	return bad
+}
+
+// put puts a question to the caller of one call, until ctx or the call ends.
+func (o *Outbound) put(ctx context.Context, of *era.Open, m *jsonrpc.Message) ([]byte, error) {
+	if of.Ctx.Err() != nil {
+		return nil, errNoCall
+	}
+	o.elicited.remember(of.Call.From, m)
+	call, end := context.WithCancel(of.Ctx)
+	defer end()
+	defer context.AfterFunc(ctx, end)()
+	result, err := of.Call.Back.Ask(call, m.Method, era.CleanResult(m.Params))
+	if err != nil && of.Ctx.Err() != nil && era.AsRemote(err) == nil {
+		return nil, errNoCall
+	}
+	return result, err
 }
 
 // refusal is the error answer to a question. What the client itself said passes as it is.
@@ -199,11 +241,20 @@ func refusal(id []byte, err error) []byte {
 func (o *Outbound) answer(body []byte) { o.asking.write(func() { o.send(body) }) }
 
 func (o *Outbound) send(body []byte) {
-	_ = o.link.Conn.Send(o.asking.ctx, transport.Message{Body: body, Header: o.link.Header})
+	ctx, stop := context.WithTimeout(o.asking.ctx, answerTime)
+	defer stop()
+	m := transport.Message{Body: body}
+	if h := o.header.Load(); h != nil { // a server may ping before it has answered initialize
+		m.Header = *h
+	}
+	_ = o.link.Conn.Send(ctx, m)
 }
 
-// maxElicitations bounds the ids of elicitations that are remembered.
-const maxElicitations = 1024
+// Bounds on the ids of elicitations that are remembered.
+const (
+	maxElicitations  = 1024
+	maxElicitationID = 256
+)
 
 // elicitations remembers which client was sent to which URL, since the server's word that it
 // is done there belongs to that client alone (2025-11-25, elicitation, Completion
@@ -216,6 +267,8 @@ type elicitations struct {
 
 const memberElicitationID = "elicitationId"
 
+var urlMode = []byte(`{"mode":"url"}`)
+
 // remember notes whom a question sends to a URL.
 func (e *elicitations) remember(from *mcp.Caller, m *jsonrpc.Message) {
 	if m.Method == mcp.Elicit && era.ElicitMode(m.Params) == "url" {
@@ -225,14 +278,21 @@ func (e *elicitations) remember(from *mcp.Caller, m *jsonrpc.Message) {
 
 func (e *elicitations) note(from *mcp.Caller, raw []byte) {
 	id, ok := rawjson.Text(raw)
-	if !ok || from.Inbox == nil {
-		return
+	if !ok || len(id) > maxElicitationID || from.Inbox == nil || era.MayAsk(from.Capabilities, mcp.Elicit, urlMode) != nil {
+		return // a client that opens no URLs is not asked
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.of == nil {
 		e.of = map[string]*mcp.Caller{}
 	}
+	e.order = slices.DeleteFunc(e.order, func(id string) bool {
+		over := isClosed(e.of[id].Ended)
+		if over {
+			delete(e.of, id)
+		}
+		return over
+	})
 	if e.of[id] == nil {
 		if len(e.order) >= maxElicitations {
 			delete(e.of, e.order[0])

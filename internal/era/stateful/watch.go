@@ -95,3 +95,8 @@ func (o *Outbound) watchAgain(ctx context.Context, ear *era.Ear) {
 	_ = o.subscribe(ctx)
 	ear.Missed([mcp.Kinds]bool{}, o.watch.wanted())
 }
+
+// Follow fails: these revisions have no such tasks (SEP-2663, Backward Compatibility).
+func (o *Outbound) Follow(context.Context, *mcp.Caller, []string, func([]string), func(string, []byte)) error {
+	return mcp.Errorf(mcp.UnknownMethod, "tasks", "a server of revision %s has no tasks to follow", o.info.Revision)
+}

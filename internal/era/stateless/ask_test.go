@@ -72,7 +72,7 @@ func (d *desk) incoming(r request) *era.Incoming {
 	or(&r.arguments, `{"a":1}`)
 	or(&r.who, mcp.Local)
 	or(&r.caps, `{"elicitation":{},"sampling":{},"roots":{}}`)
-	key := map[string]string{mcp.ResourcesRead: "uri"}[r.method]
+	key := map[string]string{mcp.ResourcesRead: "uri", mcp.TasksGet: memberTask, mcp.TasksUpdate: memberTask, mcp.TasksCancel: memberTask}[r.method]
 	or(&key, "name")
 	params := fmt.Sprintf(`"%s":"%s","arguments":%s`, key, r.name, r.arguments)
 	if r.state != nil {

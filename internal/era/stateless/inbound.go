@@ -31,7 +31,7 @@ func NewInbound(p era.Params) *Inbound {
 	if p.QuestionTime == 0 {
 		p.QuestionTime = era.DefaultQuestionTime
 	}
-	return &Inbound{p: p, lot: newLot(p.Handler, p.QuestionTime), seal: newSeal(nil), closing: make(chan struct{})}
+	return &Inbound{p: p, lot: newLot(p), seal: newSeal(nil), closing: make(chan struct{})}
 }
 
 // Drain ends the calls that wait for a retry of their client, which cannot come any more, and
@@ -75,7 +75,12 @@ func (b *Inbound) Serve(ctx context.Context, in *era.Incoming) era.Answer {
 		return b.listen(ctx, in, c)
 	case mcp.MayAsk(m.Method):
 		return b.ask(ctx, in, c)
-	case list, m.Method == mcp.Completion, isTask(m.Method), in.Scope.Server != "" && !removed(m.Method):
+	case isTask(m.Method):
+		if bad := checkTask(c); bad != nil {
+			return b.failure(c, m.ID, bad)
+		}
+		return b.call(ctx, in, c)
+	case list, m.Method == mcp.Completion, in.Scope.Server != "" && !removed(m.Method):
 		return b.call(ctx, in, c)
 	}
 	return b.failure(c, m.ID, mcp.Errorf(mcp.UnknownMethod, "method", "method %.256q is not known", m.Method))
@@ -84,7 +89,8 @@ func (b *Inbound) Serve(ctx context.Context, in *era.Incoming) era.Answer {
 // caller is who a request comes from: all of it stands in the request.
 func caller(in *era.Incoming, c *mcp.Call) *mcp.Caller {
 	level, _ := rawjson.Text(rawjson.Get(c.Params.Meta, mcp.MetaLogLevel))
-	return &mcp.Caller{Principal: in.Principal, Capabilities: rawjson.Get(c.Params.Meta, mcp.MetaClientCaps), TakesRounds: true, Scope: in.Scope, LogLevel: level}
+	return &mcp.Caller{Principal: in.Principal, Capabilities: rawjson.Get(c.Params.Meta, mcp.MetaClientCaps), TakesRounds: true, Scope: in.Scope, LogLevel: level,
+		Client: rawjson.Get(c.Params.Meta, mcp.MetaClientInfo)}
 }
 
 func isTask(method string) bool {
@@ -153,7 +159,7 @@ func (b *Inbound) answer(in *era.Incoming, from *mcp.Caller, c *mcp.Call, reply 
 		return ok(id, b.complete(in.Scope, reply.Result, b.wrapped(c, reply.Result)...))
 	}
 	if _, list := mcp.Listed(c.Method); list {
-		return ok(id, b.list(in.Scope, reply))
+		return ok(id, era.WithGateways(b.list(in.Scope, reply), c, b.p.Via, reply.Gateways))
 	}
 	if c.Method == mcp.ResourcesRead {
 		return ok(id, b.complete(in.Scope, reply.Result, hints(reply.Result)...))

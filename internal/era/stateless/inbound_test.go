@@ -20,6 +20,7 @@ type view struct {
 	now     mcp.Seen
 	changed chan struct{}
 	watch   func(ctx context.Context, uri string, inbox mcp.Inbox) (func(), error)
+	tasks   func(ctx context.Context, ids []string, inbox mcp.Inbox) ([]string, func())
 	notes   []string
 }
 
@@ -33,6 +34,10 @@ func (v *view) Seen(*mcp.Caller) (mcp.Seen, <-chan struct{}) {
 
 func (v *view) Watch(ctx context.Context, _ *mcp.Caller, uri string, inbox mcp.Inbox) (func(), error) {
 	return v.watch(ctx, uri, inbox)
+}
+
+func (v *view) WatchTasks(ctx context.Context, _ *mcp.Caller, ids []string, inbox mcp.Inbox) ([]string, func()) {
+	return v.tasks(ctx, ids, inbox)
 }
 
 func (v *view) Notify(_ *mcp.Caller, method string, params []byte) {

@@ -21,91 +21,6 @@ const (
 	watchTime   = 1500 * time.Millisecond
 )
 
-// lists are the kinds of lists that a client may hear of, by the field of the filter and the
-// capability that stands for it (2026-07-28, subscriptions, Notification Filter).
-var lists = [...]struct {
-	field, capability string
-	kinds             []mcp.Kind
-}{
-	{"toolsListChanged", "tools", []mcp.Kind{mcp.Tools}},
-	{"promptsListChanged", "prompts", []mcp.Kind{mcp.Prompts}},
-	{"resourcesListChanged", "resources", []mcp.Kind{mcp.Resources, mcp.Templates}},
-}
-
-const fieldURIs = "resourceSubscriptions"
-
-// A filter is what a client wants to hear of, or what it will hear of.
-type filter struct {
-	lists [len(lists)]bool
-	uris  []string
-}
-
-func readFilter(raw []byte) (filter, *mcp.Error) {
-	var f filter
-	if len(raw) == 0 || raw[0] != '{' {
-		return f, badFilter(`"notifications" must be an object`)
-	}
-	if err := rawjson.CheckMembers(raw, lists[0].field, lists[1].field, lists[2].field, fieldURIs); err != nil {
-		return f, badFilter(err.Error())
-	}
-	for i, l := range lists {
-		switch v := rawjson.Get(raw, l.field); string(v) {
-		case "true":
-			f.lists[i] = true
-		case "false", "":
-		default:
-			return f, badFilter(`"` + l.field + `" must be a boolean`)
-		}
-	}
-	uris := rawjson.Get(raw, fieldURIs)
-	if uris != nil && uris[0] != '[' {
-		return f, badFilter(`"` + fieldURIs + `" must be an array of strings`)
-	}
-	known := map[string]bool{}
-	for e := range rawjson.Elements(uris) {
-		uri, ok := rawjson.Text(e)
-		switch {
-		case !ok:
-			return f, badFilter(`"` + fieldURIs + `" must be an array of strings`)
-		case known[uri]:
-		case len(f.uris) == maxURIs:
-			return f, mcp.Errorf(mcp.InvalidParams, "uris", "one subscriptions/listen may name %d resources at most", maxURIs)
-		default:
-			known[uri], f.uris = true, append(f.uris, uri)
-		}
-	}
-	return f, nil
-}
-
-func badFilter(message string) *mcp.Error {
-	return mcp.Errorf(mcp.InvalidParams, "params", "%s", message)
-}
-
-// append writes the filter as it stands in an acknowledgement.
-func (f filter) append(dst []byte) []byte {
-	first := len(dst)
-	for i, l := range lists {
-		if f.lists[i] {
-			dst = append(append(append(dst, `,"`...), l.field...), `":true`...)
-		}
-	}
-	if len(f.uris) > 0 {
-		dst = append(dst, `,"`+fieldURIs+`":[`...)
-		for i, uri := range f.uris {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = rawjson.AppendText(dst, uri)
-		}
-		dst = append(dst, ']')
-	}
-	if len(dst) > first {
-		dst[first] = '{'
-		return append(dst, '}')
-	}
-	return append(dst, '{', '}')
-}
-
 // A listening is one subscriptions/listen while it is open.
 type listening struct {
 	b      *Inbound
@@ -130,6 +45,9 @@ func (b *Inbound) listen(ctx context.Context, in *era.Incoming, c *mcp.Call) era
 	if bad != nil {
 		return era.Refuse(bad, in.Message.ID)
 	}
+	if len(wanted.tasks) > 0 && !takesTasks(c.From) {
+		return b.failure(c, in.Message.ID, errNoTasks)
+	}
 	if b.p.Streams.Take(in.Principal) != nil {
 		return b.failure(c, in.Message.ID, mcp.Errorf(mcp.Overloaded, "streams", "too many streams are open"))
 	}
@@ -142,9 +60,7 @@ func (b *Inbound) listen(ctx context.Context, in *era.Incoming, c *mcp.Call) era
 		l.filter.lists[i] = wanted.lists[i] && string(announces) == "true"
 	}
 	l.seen, l.changed = b.p.Feed.Seen(c.From)
-	var unwatch func()
-	l.filter.uris, unwatch = l.watch(ctx, wanted.uris)
-	defer unwatch()
+	defer l.watchAll(ctx, wanted)()
 	l.tell(mcp.NoteAcknowledged, append(l.filter.append([]byte(`{"notifications":`)), '}'))
 	if l.filter.lists == [len(lists)]bool{} {
 		l.changed = nil
@@ -199,9 +115,9 @@ func (l *listening) report(now time.Time) (wait time.Duration) {
 		later(d)
 		return wait
 	}
-	for _, params := range l.updates.take() {
+	for _, n := range l.updates.take() {
 		l.updated = now
-		l.tell(mcp.NoteUpdated, params)
+		l.tell(n.method, n.params)
 	}
 	return wait
 }
@@ -227,6 +143,23 @@ func (l *listening) teardown() era.Answer {
 	}
 	meta := rawjson.AppendEdited(nil, l.meta, rawjson.Edit{Key: mcp.MetaServerInfo, Value: l.b.p.Presence.Self(l.in.Scope)})
 	return ok(id, append(append([]byte(`{"resultType":"complete","_meta":`), meta...), '}'))
+}
+
+// watchAll asks for resources and tasks, and keeps which are honoured.
+func (l *listening) watchAll(ctx context.Context, wanted filter) (stop func()) {
+	unfollow := func() {}
+	var asking sync.WaitGroup
+	if len(wanted.tasks) > 0 {
+		asking.Go(func() {
+			ctx, stop := context.WithTimeout(ctx, watchTime)
+			defer stop()
+			l.filter.tasks, unfollow = l.b.p.Feed.WatchTasks(ctx, l.from, wanted.tasks, &l.updates)
+		})
+	}
+	var unwatch func()
+	l.filter.uris, unwatch = l.watch(ctx, wanted.uris)
+	asking.Wait()
+	return func() { unfollow(); unwatch() }
 }
 
 // watch asks for the resources, some at a time, and gives those that are honoured in the time
@@ -307,57 +240,4 @@ func (w *watching) close() []func() {
 	defer w.mu.Unlock()
 	w.closed = true
 	return w.stops
-}
-
-// updates is the inbox of one subscription: changed resources, each once, the newest word of
-// it.
-type updates struct {
-	woken chan struct{} // yields when there may be some
-
-	mu      sync.Mutex
-	order   []string          // guarded by mu
-	waiting map[string][]byte // guarded by mu: params, by raw URI
-}
-
-// Put implements mcp.Inbox.
-func (u *updates) Put(method string, params []byte) {
-	uri := rawjson.Get(params, "uri")
-	if method != mcp.NoteUpdated || uri == nil {
-		return
-	}
-	u.mu.Lock()
-	if u.waiting[string(uri)] == nil {
-		if len(u.order) == maxURIs { // a caller is told of what it asked for, which is no more
-			u.mu.Unlock()
-			return
-		}
-		if u.waiting == nil {
-			u.waiting = map[string][]byte{}
-		}
-		u.order = append(u.order, string(uri))
-	}
-	u.waiting[string(uri)] = params
-	u.mu.Unlock()
-	select {
-	case u.woken <- struct{}{}:
-	default:
-	}
-}
-
-func (u *updates) any() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return len(u.order) > 0
-}
-
-// take gives what waits, in the order that it came.
-func (u *updates) take() [][]byte {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	var out [][]byte
-	for _, uri := range u.order {
-		out = append(out, u.waiting[uri])
-	}
-	u.order, u.waiting = nil, nil
-	return out
 }

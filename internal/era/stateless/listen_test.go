@@ -27,10 +27,10 @@ func TestFilters(t *testing.T) {
 		`{}`: `{}`, `{"toolsListChanged":false,"x":1}`: `{}`,
 		`{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}`: `{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}`,
 		`{"resourceSubscriptions":["a:b","no:b","a:b","a:c"]}`:                            `{"resourceSubscriptions":["a:b","a:c"]}`,
-		`{"resourceSubscriptions":["no:b"],"toolsListChanged":true,"taskIds":["x"]}`:      `{"toolsListChanged":true}`,
+		`{"resourceSubscriptions":["no:b"],"toolsListChanged":true,"taskIds":[]}`:         `{"toolsListChanged":true}`,
 		`{"resourceSubscriptions":[` + twice + `]}`:                                       `{"resourceSubscriptions":[` + strings.Join(many[:maxURIs], ",") + `]}`,
 		`{"resourceSubscriptions":[` + strings.Join(many, ",") + `]}`:                     "", `[]`: "", `null`: "", `{"toolsListChanged":1}`: "", `{"promptsListChanged":null}`: "",
-		`{"resourceSubscriptions":"a:b"}`: "", `{"resourceSubscriptions":[1]}`: "", `{"toolsListChanged":true,"toolsListChanged":true}`: "", `{"ToolsListChanged":true}`: "",
+		`{"resourceSubscriptions":"a:b"}`: "", `{"resourceSubscriptions":[1]}`: "", `{"taskIds":"x"}`: "", `{"taskIds":[null]}`: "", `{"taskids":[]}`: "", `{"toolsListChanged":true,"toolsListChanged":true}`: "", `{"ToolsListChanged":true}`: "",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			v, out := newView(), &told{}

@@ -83,6 +83,7 @@ func readInfo(result []byte, date string) era.Info {
 	}
 	info.Instructions, _ = rawjson.Text(rawjson.Get(result, "instructions"))
 	info.ReadCapabilities(rawjson.Get(result, "capabilities"))
+	info.Tasks = isObject(rawjson.Get(rawjson.Get(info.Capabilities, "extensions"), mcp.ExtensionTasks))
 	return info
 }
 
@@ -241,11 +242,14 @@ func (o *Outbound) call(ctx context.Context, c *mcp.Call, round []rawjson.Edit) 
 			header = append(header, mirrored(mirrors, rawjson.Get(c.Params.Raw, "arguments"))...)
 		}
 	}
+	if o.link.Conn.OwnStream() {
+		header = append(header, aside(c.Aside, header)...)
+	}
 	of := o.calls.Begin(ctx, c, id)
 	result, err := o.link.Round(ctx, id, c.Method, params, header, o.during(of, id))
 	o.calls.End(of, err)
-	if err != nil && ctx.Err() != nil && !o.link.Conn.OwnStream() { // elsewhere the closed stream has told it
-		o.link.Cancel(id)
+	if err != nil && ctx.Err() != nil && !o.link.Conn.OwnStream() && o.link.Cancel(id) { // elsewhere the closed stream has told it
+		o.calls.Told(id)
 	}
 	return result, err
 }
@@ -260,88 +264,6 @@ func (o *Outbound) during(of *era.Open, id []byte) func(*jsonrpc.Message) {
 		}
 		relay(m)
 	}
-}
-
-func readReply(c *mcp.Call, result []byte) (*mcp.Reply, error) {
-	switch t := resultType(result); t {
-	case era.TypeComplete:
-		return &mcp.Reply{Result: era.CleanResult(result)}, nil
-	case era.TypeInputRequired:
-		if !mcp.MayAsk(c.Method) { // 2026-07-28, patterns, Multi Round-Trip Requests, Supported Requests
-			return nil, mcp.Errorf(mcp.Internal, "server_invalid", "server %q asks for input where a server must not", c.Target.Server)
-		}
-		return &mcp.Reply{Kind: mcp.InputRequired, Result: era.CleanResult(result)}, nil
-	case typeTask:
-		if extension(c.From, extensionTasks) != nil {
-			return &mcp.Reply{Result: era.CleanResult(result)}, nil
-		}
-		fallthrough
-	default:
-		// 2026-07-28, basic, ResultType: a type that nobody declared makes the result invalid.
-		return nil, mcp.Errorf(mcp.Internal, "server_invalid", "server %q gave a result of unknown type %.40q", c.Target.Server, t)
-	}
-}
-
-// Extensions that cross the gateway (2026-07-28, versioning, Extension Negotiation), and the
-// type of result that one of them adds.
-const (
-	extensionUI    = "io.modelcontextprotocol/ui"
-	extensionTasks = "io.modelcontextprotocol/tasks"
-	typeTask       = "task"
-)
-
-// extension gives what a caller declared of an extension; nil where it did not.
-func extension(from *mcp.Caller, name string) []byte {
-	return rawjson.Get(rawjson.Get(from.Capabilities, "extensions"), name)
-}
-
-// resultType is complete where a result does not say.
-func resultType(result []byte) string {
-	raw := rawjson.Get(result, era.MemberType)
-	if raw == nil {
-		return era.TypeComplete
-	}
-	t, ok := rawjson.Text(raw)
-	if !ok {
-		return string(raw)
-	}
-	return t
-}
-
-// handleError keeps errors that speak of our hop, not the caller's, from passing as the
-// server's own.
-func handleError(c *mcp.Call, err error) error {
-	var remote *mcp.Remote
-	if errors.As(err, &remote) && (remote.Number == era.HeaderMismatch || remote.Number == era.UnsupportedVersion) {
-		code := mcp.Internal
-		if remote.Number == era.UnsupportedVersion {
-			code = mcp.Unavailable // it is not the server that was discovered
-		}
-		return &mcp.Error{Code: code, Reason: "server_refused", Message: fmt.Sprintf("server %q refused the gateway's request", c.Target.Server), Err: err}
-	}
-	return era.Unavailable(c.Target.Server, err)
-}
-
-// bridged are the capabilities of a request: what its caller declared, cut to what the
-// gateway carries, whichever way the caller itself is asked.
-func bridged(from *mcp.Caller) []byte {
-	caps := era.Cut(from.Capabilities, "elicitation", "sampling", "roots", "extensions")
-	var edits []rawjson.Edit
-	for f := range rawjson.Members(caps) {
-		key, _ := rawjson.Text(f.Key)
-		switch {
-		case f.Value[0] != '{':
-			edits = append(edits, rawjson.Edit{Key: key})
-		case key == "extensions":
-			if kept := era.Cut(f.Value, extensionUI, extensionTasks); len(kept) != len(f.Value) {
-				edits = append(edits, rawjson.Edit{Key: key, Value: kept})
-			}
-		}
-	}
-	if edits == nil {
-		return caps
-	}
-	return rawjson.AppendEdited(nil, caps, edits...)
 }
 
 // Notify does nothing: the notifications of clients are of other revisions.
@@ -360,7 +282,7 @@ func (o *Outbound) Run(ctx context.Context, ear era.Ear) error {
 	defer listening.Wait()
 	defer stop()
 	lost := make(chan error, 1)
-	if o.info.Subscribes || o.filter(nil) != nil {
+	if o.info.Subscribes || o.filters(nil) != nil {
 		listening.Go(func() { lost <- o.subscribe(ctx, &ear, &listening) })
 	}
 	for {

@@ -97,25 +97,6 @@ func TestHeadersMirrorArguments(t *testing.T) {
 	}
 }
 
-// TestTaskNames: the header that names a task is held against the body, where there is one.
-func TestTaskNames(t *testing.T) {
-	for name, want := range map[string]int{"": 200, "t1": 200, "=?base64?dDE=?=": 200, "t2": 400} {
-		d := newDesk(t, func(context.Context, *mcp.Call) (string, error) { return `{"text":"x"}`, nil })
-		in := raw(t, `"taskId":"t1"`)
-		in.Message.Method = mcp.TasksGet
-		in.Header = func(key string) []string {
-			given := map[string]string{era.HeaderVersion: "2026-07-28", era.HeaderMethod: mcp.TasksGet, era.HeaderName: name}[key]
-			if given == "" {
-				return nil
-			}
-			return []string{given}
-		}
-		if a := d.b.Serve(t.Context(), in); a.Status != want {
-			t.Errorf("%q: %d %s", name, a.Status, a.Body)
-		}
-	}
-}
-
 // TestDigest: what says the same is the same, and nothing else.
 func TestDigest(t *testing.T) {
 	alike := [][]string{

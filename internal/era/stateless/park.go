@@ -1,24 +1,28 @@
 package stateless
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
+	"mcpgateway/internal/era"
 	"mcpgateway/internal/mcp"
 )
 
 // Bounds of the calls that wait for a client's answers.
 const (
-	maxParkedOwn   = 16
-	maxParked      = 1024
-	maxKept        = 1 << 20  // bytes of one call's notifications, and of its result
-	maxKeptAll     = 64 << 20 // of all, with their questions and requests
-	maxQuestions   = 64       // of one call at one time
-	maxLines       = 64       // log lines of one parked call
-	lingerTime     = time.Minute
-	gatherTime     = 5 * time.Millisecond // questions that come together go out together
-	otherStateTime = time.Hour            // how long a state that parks nothing may be used
+	defaultParkedOwn = 16
+	defaultParked    = 1024
+	maxKept          = 1 << 20  // bytes of one call's notifications, and of its result
+	maxKeptAll       = 64 << 20 // of all, with their questions and requests
+	maxQuestions     = 64       // of one call at one time
+	maxLines         = 64       // log lines of one parked call
+	lingerTime       = time.Minute
+	gatherTime       = 5 * time.Millisecond // questions that come together go out together
+	otherStateTime   = time.Hour            // how long a state that parks nothing may be used
 )
 
 // A lot is where calls are that may ask. Each runs on a goroutine of its own, so that the
@@ -26,7 +30,9 @@ const (
 // waits for the answer to its question, which comes with another request.
 type lot struct {
 	handler  mcp.Handler
+	log      *slog.Logger
 	question time.Duration // how long a client may take to answer one
+	own, all int           // calls that may be parked: of one principal, and of all
 	running  sync.WaitGroup
 
 	mu       sync.Mutex
@@ -40,8 +46,11 @@ type lot struct {
 	bytes    int             // guarded by mu
 }
 
-func newLot(h mcp.Handler, question time.Duration) *lot {
-	return &lot{handler: h, question: question, runs: map[*run]bool{}, parked: map[uint64]*run{}, places: map[string]int{}}
+func newLot(p era.Params) *lot {
+	return &lot{
+		handler: p.Handler, log: p.Log, question: p.QuestionTime, own: cmp.Or(p.ParkedOwn, defaultParkedOwn), all: cmp.Or(p.Parked, defaultParked),
+		runs: map[*run]bool{}, parked: map[uint64]*run{}, places: map[string]int{},
+	}
 }
 
 var errClosing = mcp.Errorf(mcp.Unavailable, "closing", "the gateway is shutting down")
@@ -65,7 +74,7 @@ func (l *lot) start(ctx, ends context.Context, c *mcp.Call, k *carrier) (*run, e
 	}
 	l.runs[r] = true
 	l.running.Go(func() {
-		reply, err := l.handler.Handle(ctx, c)
+		reply, err := l.handle(ctx, c)
 		unlink()
 		r.cancel()
 		r.finish(reply, err)
@@ -74,6 +83,18 @@ func (l *lot) start(ctx, ends context.Context, c *mcp.Call, k *carrier) (*run, e
 		l.mu.Unlock()
 	})
 	return r, nil
+}
+
+// handle answers a call. On net/http's goroutine a panic would end its request alone; here it
+// must not end more.
+func (l *lot) handle(ctx context.Context, c *mcp.Call) (reply *mcp.Reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.log.Error("a call panicked", "method", c.Method, "panic", p, "stack", string(debug.Stack()))
+			reply, err = nil, mcp.Errorf(mcp.Internal, "internal", "the gateway could not answer")
+		}
+	}()
+	return l.handler.Handle(ctx, c)
 }
 
 // drain ends the calls that are parked, and lets no others park.
@@ -133,7 +154,7 @@ func (l *lot) take(principal string) *mcp.Error {
 	switch {
 	case l.draining:
 		return errClosing
-	case l.taken >= maxParked, own && l.places[principal] >= maxParkedOwn:
+	case l.taken >= l.all, own && l.places[principal] >= l.own:
 		return errFull
 	}
 	l.taken++

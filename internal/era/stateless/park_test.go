@@ -173,11 +173,11 @@ func TestParkingIsBounded(t *testing.T) {
 			}
 			return states
 		}
-		own := fill("a", maxParkedOwn)
+		own := fill("a", defaultParkedOwn)
 		d.refuses(d.send(request{who: "a"}), -32603, "parked")
 		d.says(d.send(request{who: "a", state: own[0], responses: `{"q1":{}}`}), "{}")
 		own = append(own[1:], fill("a", 1)...)
-		local := fill(mcp.Local, maxParked-maxParkedOwn)
+		local := fill(mcp.Local, defaultParked-defaultParkedOwn)
 		for _, who := range []string{mcp.Local, mcp.Stdio, "b"} {
 			d.refuses(d.send(request{who: who}), -32603, "parked")
 		}

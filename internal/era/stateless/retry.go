@@ -98,6 +98,11 @@ func (b *Inbound) carry(ctx context.Context, in *era.Incoming, r *run) era.Answe
 				continue
 			}
 			if open, st, ok := r.park(); ok {
+				if ctx.Err() != nil { // its client went while the questions were gathered
+					r.abandon()
+					<-r.ended
+					return era.Answer{Dropped: true}
+				}
 				return b.questions(in, open, st)
 			}
 		}
@@ -132,10 +137,11 @@ func (b *Inbound) inputRequired(open []*question, st state) []byte {
 		}
 		out = append(rawjson.AppendText(out, q.key), `:{"method":`...)
 		out = rawjson.AppendText(out, q.method)
-		if q.params != nil {
-			out = append(append(out, `,"params":`...), q.params...)
+		params := q.params
+		if params == nil { // the schema lets roots/list have none; clients of the Go SDK cannot read that
+			params = []byte("{}")
 		}
-		out = append(out, '}')
+		out = append(append(append(out, `,"params":`...), params...), '}')
 	}
 	out = append(out, `},"`+memberState+`":`...)
 	return append(rawjson.AppendText(out, b.seal.close(st)), '}')

@@ -157,13 +157,13 @@ func TestWhichMethodsThereAre(t *testing.T) {
 		if a := d.send(request{method: "x/y"}); a.status != 404 || a.Error.Code != -32601 {
 			t.Errorf("%d %s", a.status, a.raw)
 		}
-		if a := d.send(request{method: mcp.TasksCancel}); a.status != 404 || a.Error.Code != -32601 {
+		if a := d.send(request{method: mcp.TasksCancel, caps: withTasks}); a.status != 404 || a.Error.Code != -32601 {
 			t.Errorf("%d %s", a.status, a.raw)
 		}
 		d.reached(1)
 		d.says(d.send(request{method: "x/y", scope: own}), "x/y")
 		for _, method := range []string{mcp.Tools.List(), mcp.Prompts.List(), mcp.Resources.List(), mcp.Templates.List(), mcp.Completion, mcp.TasksGet, mcp.TasksUpdate} {
-			d.says(d.send(request{method: method}), method)
+			d.says(d.send(request{method: method, caps: withTasks, responses: `{}`}), method)
 		}
 		d.refuses(d.send(request{meta: `"mcp-gateway/via":["other","self"]`}), -32600, "loop")
 		for _, level := range []string{`"loud"`, `7`, `""`, `"Debug"`} {

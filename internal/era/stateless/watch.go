@@ -129,74 +129,6 @@ func (w *watch) cancelled(id []byte) {
 	}
 }
 
-// filter is what a subscription asks for (2026-07-28, subscriptions, Notification Filter);
-// nil for nothing.
-func (o *Outbound) filter(uris []string) []byte {
-	members := [...]struct {
-		kind mcp.Kind
-		name string
-	}{{mcp.Tools, "toolsListChanged"}, {mcp.Prompts, "promptsListChanged"}, {mcp.Resources, "resourcesListChanged"}}
-	out := []byte{'{'}
-	for _, m := range members {
-		if o.info.Announces[m.kind] {
-			out = append(rawjson.AppendText(out, m.name), ":true,"...)
-		}
-	}
-	if len(uris) > 0 {
-		out = append(out, `"resourceSubscriptions":[`...)
-		for i, uri := range uris {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = rawjson.AppendText(out, uri)
-		}
-		out = append(out, "],"...)
-	}
-	if len(out) == 1 {
-		return nil
-	}
-	return append(out[:len(out)-1], '}')
-}
-
-// A subscription is one listen request of ours.
-type subscription struct {
-	acknowledged chan struct{} // closed once it is
-	ended        chan error    // holds one: how it ended
-	end          context.CancelFunc
-	began        time.Time
-}
-
-// open begins a subscription, which runs in others.
-func (o *Outbound) open(ctx context.Context, filter []byte, ear *era.Ear, others *sync.WaitGroup) *subscription {
-	id := o.link.NextID()
-	held, end := context.WithCancel(ctx)
-	s := &subscription{acknowledged: make(chan struct{}), ended: make(chan error, 1), end: end, began: time.Now()}
-	o.watch.mu.Lock()
-	o.watch.open[string(id)] = s
-	o.watch.mu.Unlock()
-	params := append(append([]byte(`{"notifications":`), filter...), '}')
-	acknowledge := sync.OnceFunc(func() { close(s.acknowledged) })
-	others.Go(func() {
-		_, err := o.round(held, id, mcp.SubscriptionsListen, params, nil, func(m *jsonrpc.Message) {
-			if m.Method == mcp.NoteAcknowledged {
-				acknowledge()
-			} else {
-				ear.Hear(m)
-			}
-		})
-		o.watch.mu.Lock()
-		ours := o.watch.open[string(id)] == s // and not ended by the server
-		delete(o.watch.open, string(id))
-		o.watch.mu.Unlock()
-		if ours && held.Err() != nil && !o.link.Conn.OwnStream() {
-			o.link.Cancel(id)
-		}
-		end()
-		s.ended <- err
-	})
-	return s
-}
-
 // A listener keeps one subscription open. A result, a cancellation and a lost stream all
 // mean the same: listen again, for changes may have been missed.
 type listener struct {
@@ -220,12 +152,12 @@ func (o *Outbound) subscribe(ctx context.Context, ear *era.Ear, others *sync.Wai
 	}()
 	for {
 		uris, n := o.watch.wanted()
-		filter := o.filter(uris)
-		if filter == nil {
+		filters := o.filters(uris)
+		if filters == nil {
 			l.replace(nil)
 			o.watch.hold(n)
 			o.watch.settle(n, nil)
-		} else if err := l.listen(ctx, filter, uris, n); err != nil {
+		} else if err := l.listen(ctx, filters, uris, n); err != nil {
 			return err
 		}
 		if err := l.rest(ctx, n); err != nil {
@@ -238,8 +170,8 @@ var errNotListening = errors.New("the connection ended")
 
 // listen opens a subscription for the nth set, and ends the one before only once the new one
 // is acknowledged, so that nothing falls between them.
-func (l *listener) listen(ctx context.Context, filter []byte, uris []string, n int) error {
-	next := l.o.open(ctx, filter, l.ear, l.others)
+func (l *listener) listen(ctx context.Context, filters [][]byte, uris []string, n int) error {
+	next := l.o.open(ctx, filters, l.ear, l.others)
 	var err error
 	select {
 	case <-next.acknowledged:

@@ -2,18 +2,24 @@
 // as its only argument and prints one JSON line for each, in order.
 //
 // A job: {transport: "stdio" | "sse" | "http", url, headers, command, args, env, cwd, mode,
-//         calls: [{name, arguments}]}
-// A line: {protocolVersion, serverInfo, tools, wireTools, results: [{result | error, progress}]}
+//         calls: [{name, arguments}], steps: [see talk.mjs]}
+// A line: {protocolVersion, serverInfo, tools, wireTools, results: [{result | error, progress}], said}
 //      or {error} if no session came about.
 //
 // `tools` is what the SDK gives its user, `wireTools` what came over the transport before the SDK
 // parsed it. `progress` holds the progress notifications that came before the answer of the call
 // and carried its token; `strayProgress` counts all others.
 
+import { CAPABILITIES, Talk } from './talk.mjs';
+
 const REVISION_KEY = 'io.modelcontextprotocol/protocolVersion';
 
-/** Runs all jobs with an SDK: {transport(job), connect(job, transport), callTool(client, params, options)}. */
+/**
+ * Runs all jobs with an SDK: {transport(job), client(job, capabilities),
+ * handle(client, method, handler), callTool(client, params, options)}.
+ */
 export async function main(sdk) {
+  console.log = console.debug = console.info = console.error; // what an SDK has to say is no result
   for (const job of JSON.parse(process.argv[2])) {
     let line;
     try {
@@ -27,14 +33,18 @@ export async function main(sdk) {
 
 async function run(sdk, job) {
   const transport = sdk.transport(job);
-  const wire = watch(transport);
-  const client = await sdk.connect(job, transport);
+  const talk = new Talk();
+  const wire = watch(transport, talk);
+  const client = sdk.client(job, job.steps ? CAPABILITIES : {});
+  if (job.steps) talk.answer((method, handler) => sdk.handle(client, method, handler));
+  await client.connect(transport);
   try {
     const tools = await listAll(client);
     const results = [];
     for (const call of job.calls ?? []) {
       results.push(await callOne(sdk, client, wire, call));
     }
+    const said = await talk.run(sdk, client, wire, job.steps ?? []);
     return {
       protocolVersion: wire.revision,
       serverInfo: client.getServerVersion(),
@@ -42,6 +52,7 @@ async function run(sdk, job) {
       wireTools: wire.tools,
       strayProgress: wire.stray,
       results,
+      said,
     };
   } finally {
     await client.close();
@@ -76,7 +87,7 @@ async function callOne(sdk, client, wire, call) {
 }
 
 /** Notes what passes a transport, beneath the SDK. */
-function watch(transport) {
+function watch(transport, talk) {
   const wire = { revision: undefined, tools: [], progress: [], stray: 0 };
   const asked = new Map(); // request id → method
   let token; // of the call that is open
@@ -100,6 +111,7 @@ function watch(transport) {
       if (token !== undefined && m.params.progressToken === token) wire.progress.push(m.params);
       else wire.stray++;
     }
+    if (m.method !== undefined && m.id === undefined) talk.hear(m);
     if (m.method !== undefined || m.id === undefined) return;
     if (m.id === openId) token = undefined; // progress after the answer is stray
     const method = asked.get(m.id);

@@ -3,7 +3,18 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import {
+  CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  ListRootsRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js';
 import { main } from './job.mjs';
+
+const QUESTIONS = {
+  'sampling/createMessage': CreateMessageRequestSchema,
+  'elicitation/create': ElicitRequestSchema,
+  'roots/list': ListRootsRequestSchema,
+};
 
 await main({
   transport(job) {
@@ -19,12 +30,12 @@ await main({
     throw new Error(`transport ${job.transport}: want stdio, sse or http`);
   },
 
-  async connect(job, transport) {
+  client(job, capabilities) {
     if (job.mode !== undefined && job.mode !== 'stateful') throw new Error(`mode ${job.mode}: v1 is stateful only`);
-    const client = new Client({ name: 'interop-ts-v1', version: '1.0.0' }, { capabilities: {} });
-    await client.connect(transport);
-    return client;
+    return new Client({ name: 'interop-ts-v1', version: '1.0.0' }, { capabilities });
   },
+
+  handle: (client, method, handler) => client.setRequestHandler(QUESTIONS[method], handler),
 
   callTool: (client, params, options) => client.callTool(params, undefined, options),
 });

@@ -21,16 +21,13 @@ await main({
     throw new Error(`transport ${job.transport}: want stdio, sse or http`);
   },
 
-  async connect(job, transport) {
+  client(job, capabilities) {
     const mode = MODES[job.mode ?? 'stateful'];
     if (mode === undefined) throw new Error(`mode ${job.mode}: want stateful, auto or stateless`);
-    const client = new Client(
-      { name: 'interop-ts-v2', version: '1.0.0' },
-      { capabilities: {}, versionNegotiation: { mode } },
-    );
-    await client.connect(transport);
-    return client;
+    return new Client({ name: 'interop-ts-v2', version: '1.0.0' }, { capabilities, versionNegotiation: { mode } });
   },
+
+  handle: (client, method, handler) => client.setRequestHandler(method, handler),
 
   callTool: (client, params, options) => client.callTool(params, options),
 });

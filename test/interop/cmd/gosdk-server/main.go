@@ -65,8 +65,11 @@ func newServer(stateless bool) *mcp.Server {
 		&mcp.ServerOptions{
 			SupportedProtocolVersions: versions,
 			Instructions:              "Tools for interop tests.",
+			SubscribeHandler:          subscribed,
+			UnsubscribeHandler:        unsubscribed,
 		})
 	addTools(server)
+	addWatched(server)
 	return server
 }
 

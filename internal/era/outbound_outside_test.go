@@ -1,0 +1,228 @@
+package era_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mcpgateway/internal/era/stateful"
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+)
+
+// A lane is how a test's client is reached outside of its calls.
+type lane struct {
+	notes
+	open chan struct{}
+}
+
+func (l *lane) Open() <-chan struct{} { return l.open }
+
+func (l *lane) listen() { close(l.open) }
+
+func newLane() *lane {
+	l := &lane{open: make(chan struct{})}
+	l.ask = func(context.Context, string, []byte) ([]byte, error) { return []byte(`{"by":"lane"}`), nil }
+	return l
+}
+
+// newOwn is a scene on the connection of one client, which a lane reaches; nil for one without
+// a session.
+func newOwn(t *testing.T, k kind, l *lane) *scene {
+	s := &scene{wire: &wire{}, results: map[string]error{}, backs: map[string]*notes{}, cancels: map[string]func(){}}
+	s.script = func(m *jsonrpc.Message, say func(string)) {
+		if m.Method == mcp.ToolsCall || m.Method == mcp.Ping {
+			s.mu.Lock()
+			s.opened, s.say = append(s.opened, string(m.ID)), say
+			s.mu.Unlock()
+		}
+		if m.Method == mcp.Ping {
+			say(empty)
+		}
+	}
+	p := stateful.Params{PerClient: true, From: &mcp.Caller{Principal: "p"}}
+	if l != nil {
+		p.From.Session, p.From.Back = "A", l
+	}
+	s.ob = declares(t, k, s.wire, p)
+	s.heard = hear(t, s.ob)
+	t.Cleanup(s.calls.Wait)
+	if err := s.ob.Check(t.Context()); err != nil { // from here on the server can say something
+		t.Fatal(err)
+	}
+	return s
+}
+
+// question has the server ask outside of calls; what it is answered is appended to got.
+func (s *scene) question(id, method string) (got func() string) {
+	var mu sync.Mutex
+	answer := ""
+	s.await(id, func(a *jsonrpc.Message) {
+		mu.Lock()
+		defer mu.Unlock()
+		answer = string(a.Raw)
+	})
+	s.say(`{"jsonrpc":"2.0","id":` + id + `,"method":"` + method + `","params":{}}`)
+	return func() string {
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		return answer
+	}
+}
+
+func wantAnswer(t *testing.T, got, want string) {
+	t.Helper()
+	if want == "" && got != "" || !strings.Contains(got, want) {
+		t.Errorf("the server got %q, want %q", got, want)
+	}
+}
+
+// TestAQuestionOutsideOfCalls goes to the client that the connection is for, as soon as it
+// listens.
+func TestAQuestionOutsideOfCalls(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		l := newLane()
+		s := newOwn(t, k, l)
+		got := s.question("1", mcp.RootsList)
+		wantAnswer(t, got(), "")
+		time.Sleep(5*time.Second - time.Millisecond)
+		wantAnswer(t, got(), "")
+		l.listen()
+		wantAnswer(t, got(), `"by":"lane"`)
+		wantAnswer(t, s.question("2", mcp.Elicit)(), `"by":"lane"`)
+		wantAnswer(t, s.question("3", "unknown/method")(), `-32601`)
+		if n := len(l.questions()); n != 2 {
+			t.Errorf("the client was asked %d times", n)
+		}
+	})
+}
+
+// TestAQuestionOutsideOfCallsIsRefused where nobody comes.
+func TestAQuestionOutsideOfCallsIsRefused(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		for _, l := range []*lane{nil, newLane()} {
+			s := newOwn(t, k, l)
+			got := s.question("1", mcp.RootsList)
+			time.Sleep(5*time.Second - time.Millisecond)
+			wantAnswer(t, got(), "")
+			time.Sleep(time.Millisecond)
+			wantAnswer(t, got(), noCall)
+		}
+	})
+}
+
+// TestTheNextCallCarriesTheQuestion: the server gets that call once it has the answer.
+func TestTheNextCallCarriesTheQuestion(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		s := newOwn(t, k, nil)
+		got := s.question("1", mcp.RootsList)
+		more := s.question("2", mcp.Elicit)
+		time.Sleep(4 * time.Second)
+		hold := make(chan struct{})
+		c := call(`{"name":"s.t"}`)
+		c.From = &mcp.Caller{Principal: "p", TakesRounds: true}
+		c.Back.(*notes).ask = func(context.Context, string, []byte) ([]byte, error) {
+			<-hold
+			return []byte(`{"by":"call"}`), nil
+		}
+		lists := call(`{}`) // cannot carry it
+		lists.Method, lists.From = "x/y", c.From
+		for _, one := range []*mcp.Call{lists, c} {
+			s.calls.Go(func() {
+				if _, err := s.ob.Handle(t.Context(), one); err != nil && one == c {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		if last := s.last(1)[0]; !strings.Contains(last, `"x/y"`) {
+			t.Errorf("the server got %s before it was answered", last)
+		}
+		time.Sleep(time.Hour) // the client takes its time
+		wantAnswer(t, got(), "")
+		close(hold)
+		wantAnswer(t, got(), `"by":"call"`)
+		wantAnswer(t, more(), `"by":"call"`)
+		if last := s.last(1)[0]; !strings.Contains(last, `"tools/call"`) {
+			t.Errorf("then the server got %s", last)
+		}
+		s.mu.Lock()
+		id := s.opened[len(s.opened)-1]
+		s.mu.Unlock()
+		s.finish(id)
+		s.say(`{"jsonrpc":"2.0","id":6,"result":{}}`)
+	})
+}
+
+// TestACallThatCarriesMayBeCancelled: the server never heard of it, and the question waits on.
+func TestACallThatCarriesMayBeCancelled(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		l := newLane()
+		s := newOwn(t, k, l)
+		got := s.question("1", mcp.RootsList)
+		synctest.Wait()
+		ctx, stop := context.WithCancel(t.Context())
+		c := call(`{"name":"s.t"}`)
+		c.Back.(*notes).ask = func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		s.calls.Go(func() {
+			if _, err := s.ob.Handle(ctx, c); err == nil {
+				t.Error("a cancelled call succeeded")
+			}
+		})
+		synctest.Wait()
+		stop()
+		synctest.Wait()
+		for _, raw := range s.last(20) {
+			if strings.Contains(raw, mcp.ToolsCall) || strings.Contains(raw, mcp.NoteCancelled) {
+				t.Errorf("the server got %s", raw)
+			}
+		}
+		l.listen()
+		wantAnswer(t, got(), `"by":"lane"`)
+	})
+}
+
+// TestAQuestionOutlivesItsCall: the call that carried it was answered first.
+func TestAQuestionOutlivesItsCall(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		l := newLane()
+		s := newOwn(t, k, l)
+		a := s.begin(t, "a")
+		s.backs["a"].ask = func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		got := s.question("1", mcp.Elicit)
+		wantAnswer(t, got(), "")
+		l.listen()
+		wantAnswer(t, got(), "")
+		wantAnswer(t, s.question("2", mcp.RootsList)(), `"by":"lane"`) // no call's question
+		s.finish(a)
+		wantAnswer(t, got(), `"by":"lane"`)
+	})
+}
+
+// TestTheServerWithdrawsAQuestionOutsideOfCalls while it waits: nobody is asked, nothing answered.
+func TestTheServerWithdrawsAQuestionOutsideOfCalls(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		l := newLane()
+		s := newOwn(t, k, l)
+		got := s.question("1", mcp.RootsList)
+		synctest.Wait()
+		s.say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+		synctest.Wait()
+		l.listen()
+		time.Sleep(time.Minute)
+		wantAnswer(t, got(), "")
+		if n := len(l.questions()); n != 0 {
+			t.Errorf("the client was asked %d times", n)
+		}
+	})
+}

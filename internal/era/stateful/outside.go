@@ -1,0 +1,151 @@
+package stateful
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"mcpgateway/internal/era"
+	"mcpgateway/internal/jsonrpc"
+	"mcpgateway/internal/mcp"
+)
+
+// outsideTime is how long a question of a client's own server waits, while no call of that
+// client is open, until one comes or the client listens.
+const outsideTime = 5 * time.Second
+
+// outside are the questions on the connection of one client that belong to none of its calls,
+// and that wait for a way to it: servers ask for roots right after the handshake, and when
+// they are told that those changed.
+type outside struct {
+	mu    sync.Mutex
+	waits map[*waiter]bool // guarded by mu
+}
+
+type waiter struct {
+	call chan *era.Open // holds one: what carries the question
+	done chan struct{}  // closed once the question needs the call no more
+}
+
+func (x *outside) enter() *waiter {
+	w := &waiter{make(chan *era.Open, 1), make(chan struct{})}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.waits == nil {
+		x.waits = map[*waiter]bool{}
+	}
+	x.waits[w] = true
+	return w
+}
+
+// leave gives the call that the question was given meanwhile; nil for none.
+func (x *outside) leave(w *waiter) *era.Open {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.waits, w)
+	select {
+	case of := <-w.call:
+		return of
+	default:
+		return nil
+	}
+}
+
+// carry has a call that the server did not get yet carry the questions that wait, and returns
+// once they are answered or the call is over. A quick call would else be done before its
+// client has answered them, and a server that waits for roots would refuse it.
+func (x *outside) carry(of *era.Open) {
+	x.mu.Lock()
+	var all []*waiter
+	for w := range x.waits {
+		w.call <- of
+		all = append(all, w)
+	}
+	clear(x.waits)
+	x.mu.Unlock()
+	for _, w := range all {
+		select {
+		case <-w.done:
+		case <-of.Ctx.Done():
+			return
+		}
+	}
+}
+
+// carries tells whether the client can be asked during this call: one without a session
+// answers with a retry, which not all calls have (2026-07-28, patterns, Multi Round-Trip
+// Requests).
+func carries(c *mcp.Call) bool { return !c.From.TakesRounds || mcp.MayAsk(c.Method) }
+
+// askClient puts a question to the one client of the connection: through its newest call,
+// outside of its calls, or through its next one. Where that call is answered first the
+// question was not that one's and goes on to another; where its client left, it is refused,
+// but for roots, which are no call's, and the call only carried them.
+func (o *Outbound) askClient(ctx context.Context, m *jsonrpc.Message) ([]byte, error) {
+	late := time.Now().Add(outsideTime)
+	for {
+		w := o.outside.enter()
+		result, err, again := o.askOnce(ctx, m, w, time.Until(late))
+		close(w.done)
+		if !again {
+			return result, err
+		}
+		late = time.Now().Add(outsideTime)
+	}
+}
+
+// askOnce asks in the first way that there is. again tells that it ended before an answer came.
+func (o *Outbound) askOnce(ctx context.Context, m *jsonrpc.Message, w *waiter, wait time.Duration) (result []byte, err error, again bool) {
+	carried := false // by a call that the server did not get before
+	through := func(of *era.Open) ([]byte, error, bool) {
+		result, err := o.put(ctx, of, m)
+		goesOn := !of.Deserted() || carried && m.Method == mcp.RootsList
+		return result, err, err == errNoCall && ctx.Err() == nil && goesOn
+	}
+	var open <-chan struct{}
+	if o.p.From != nil && o.p.From.Back != nil {
+		open = o.p.From.Back.Open()
+	}
+	if m.Method != mcp.RootsList || !isClosed(open) {
+		if of := o.calls.Newest(); of != nil && carries(of.Call) {
+			if given := o.outside.leave(w); given != nil {
+				of = given
+			}
+			return through(of)
+		}
+	}
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	listens := false
+	select {
+	case <-ctx.Done():
+	case <-late.C:
+	case <-open:
+		listens = true
+	case of := <-w.call:
+		carried = true
+		return through(of)
+	}
+	switch of := o.outside.leave(w); {
+	case ctx.Err() != nil:
+		return nil, ctx.Err(), false
+	case of != nil:
+		carried = true
+		return through(of)
+	case !listens:
+		return nil, errNoCall, false
+	}
+	o.elicited.remember(o.p.From, m)
+	result, err = o.p.From.Back.Ask(ctx, m.Method, era.CleanResult(m.Params))
+	return result, err, errors.Is(err, errNotListening) && ctx.Err() == nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c: // a nil channel is never ready
+		return true
+	default:
+		return false
+	}
+}
