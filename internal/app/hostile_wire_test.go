@@ -98,6 +98,7 @@ func (h *hostile) try(ctx context.Context, method, path, body string, header ...
 	}
 	g := got{res.StatusCode, res.Header, string(text), res.Close}
 	if res.Header.Get("Content-Type") == "text/event-stream" {
+		g.body = strings.ReplaceAll(g.body, "data: \n", "") // a priming event is no message
 		if n := strings.Count(g.body, "data: "); n != 1 {
 			return g, fmt.Errorf("%d messages: %s", n, g)
 		}

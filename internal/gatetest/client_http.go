@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // poster is what the HTTP clients share: a connection pool of their own and the POST of
@@ -22,7 +23,10 @@ type poster struct {
 
 func newPoster(c *core, url string) poster {
 	return poster{c, url, &http.Client{
-		Transport: &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 512, DisableCompression: true},
+		// Servers end a connection on which no header came in time. This transport dials ahead and
+		// keeps what it did not need, so that it must let go of it first: a POST on a connection
+		// that is being closed is not sent again.
+		Transport: &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 512, IdleConnTimeout: 2 * time.Second, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return errors.New("a redirect")
 		},
