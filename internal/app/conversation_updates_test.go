@@ -16,7 +16,7 @@ func restarting() *gatetest.Server {
 	s.Tools = append(s.Tools, gatetest.Tool("die"))
 	s.Call = func(c *gatetest.Call) {
 		if c.Name == "die" {
-			c.Server.DropSessions()
+			go c.Server.DropSessions() // which waits for this call as well
 			c.Server.EndListens()
 			c.Die("")
 			return
