@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,7 @@ func checkThrough(t *testing.T, c client, l link, st style, conf *gatewayConfig)
 	}
 	j := job{link: l}
 	for _, s := range servers {
-		j.Calls = append(j.Calls, jobCalls(s.calls(cell), exposed(s))...)
+		j.Calls = append(j.Calls, jobCalls(callsOf(t, s, cell), exposed(s))...)
 	}
 	sessions, err := c.run(context.Background(), []job{j})
 	if err != nil {
@@ -76,7 +77,7 @@ func checkThrough(t *testing.T, c client, l link, st style, conf *gatewayConfig)
 	compareListings(t, "tools on the wire", sameBytes, listing(t, originName, got.WireTools), wantWire)
 	i := 0
 	for _, s := range servers {
-		for _, call := range s.calls(cell) {
+		for _, call := range callsOf(t, s, cell) {
 			if err := call.verify(got.Results[i]); err != nil {
 				t.Errorf("%s.%s: %v", s.name, call.tool, err)
 			}
@@ -107,10 +108,14 @@ func checkReported(t *testing.T, g *gateway) {
 	direct := directSessions(t, clientNamed(g.group.clients[0]), g.group)
 	for i, s := range g.servers {
 		got := report.Servers[i]
+		want := len(listing(t, originName, direct.sessions[i].Tools))
+		if want < len(direct.sessions[i].Tools) {
+			want += 3 // otherTools: those of server-everything that ask
+		}
 		if got.Name != s.name || got.Reason != "" || (got.Protocol >= firstStateless) != s.stateless ||
-			got.Tools != len(direct.sessions[i].Tools) {
+			got.Tools != want {
 			t.Errorf("server %d is reported as %+v, want %s, stateless %v, %d tools", i, got,
-				s.name, s.stateless, len(direct.sessions[i].Tools))
+				s.name, s.stateless, want)
 		}
 	}
 }
@@ -255,4 +260,14 @@ func gatewayBinary(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return bin
+}
+
+// callsOf are the calls of a server. mcp-remote passes stateless messages on without the headers that mirror
+// a tool's parameters, which the revision demands of HTTP clients: that call cannot go its way.
+func callsOf(t *testing.T, s server, cell string) []call {
+	all := s.calls(cell)
+	if strings.HasPrefix(t.Name(), "TestThroughRemote/stateless") {
+		all = slices.DeleteFunc(slices.Clone(all), func(c call) bool { return c.tool == "region" })
+	}
+	return all
 }

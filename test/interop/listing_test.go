@@ -15,6 +15,11 @@ type listed struct {
 	members map[string]json.RawMessage
 }
 
+// otherTools are not compared. The first three are shown only to those who declare that they can be asked: the
+// gateway does, for clients who can, the direct control does not; TestAskedThroughGateway calls them. The last
+// runs as a task of 2025-11-25 only, which the gateway leaves out and reports; not every SDK shows that it does.
+var otherTools = []string{"trigger-sampling-request", "trigger-elicitation-request", "trigger-url-elicitation", "simulate-research-query"}
+
 // listing reads definitions and gives them the names that they are to have. The member execution (2025-11-25
 // tasks) is left out: the gateway may leave it out, and nothing else.
 func listing(t *testing.T, name func(tool string) string, tools []json.RawMessage) []listed {
@@ -27,6 +32,9 @@ func listing(t *testing.T, name func(tool string) string, tools []json.RawMessag
 		}
 		if err := json.Unmarshal(l.members["name"], &l.name); err != nil {
 			t.Fatalf("name of tool %s: %v", raw, err)
+		}
+		if slices.ContainsFunc(otherTools, func(tool string) bool { return strings.HasSuffix(l.name, tool) }) {
+			continue
 		}
 		l.name = name(l.name)
 		delete(l.members, "name")
