@@ -65,6 +65,19 @@ func ElicitMode(params []byte) string {
 	return mode
 }
 
+// Attributed puts the server's name before an elicitation's message, since the client knows
+// only one server, the gateway. server is empty where the client knows whom it speaks with.
+func Attributed(server, method string, params []byte) []byte {
+	if server == "" || method != mcp.Elicit {
+		return params
+	}
+	message, ok := rawjson.Text(rawjson.Get(params, "message"))
+	if !ok {
+		return params
+	}
+	return rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "message", Value: rawjson.AppendText(nil, server+": "+message)})
+}
+
 // declared gives a capability, which is an object; nil for none.
 func declared(caps []byte, name string) []byte {
 	if len(caps) == 0 || caps[0] != '{' {

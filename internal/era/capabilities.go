@@ -8,10 +8,12 @@ import (
 
 // AllQuestions are the capabilities that a shared connection declares: every question that
 // some client may be able to answer. Whether the one that is asked can is seen then.
-const AllQuestions = `{"elicitation":{"form":{},"url":{}},"sampling":{"context":{},"tools":{}}}`
+const AllQuestions = `{` + questions + `}`
 
 // AllQuestionsAndRoots is the same where the gateway itself says what the roots are.
-const AllQuestionsAndRoots = `{"elicitation":{"form":{},"url":{}},"sampling":{"context":{},"tools":{}},"roots":{}}`
+const AllQuestionsAndRoots = `{` + questions + `,"roots":{}}`
+
+const questions = `"elicitation":{"form":{},"url":{}},"sampling":{"context":{},"tools":{}}`
 
 // Cut gives of an object only the named members, as they are. It is nil where there are
 // none.

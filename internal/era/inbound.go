@@ -114,7 +114,7 @@ func NewCall(m *jsonrpc.Message) (*mcp.Call, *mcp.Error) {
 	if m.Params == nil {
 		return c, nil
 	}
-	if err := rawjson.CheckMembers(m.Params, "name", "uri", "ref", "level", "arguments", "_meta", "cursor", "inputResponses", "requestState", "taskId"); err != nil {
+	if err := rawjson.CheckMembers(m.Params, "name", "uri", "ref", "level", "arguments", "_meta", "cursor", mcp.MemberInputResponses, mcp.MemberRequestState, mcp.MemberTaskID); err != nil {
 		return c, memberError(err, "params")
 	}
 	for f := range rawjson.Members(m.Params) {
@@ -157,8 +157,7 @@ func NewCall(m *jsonrpc.Message) (*mcp.Call, *mcp.Error) {
 	return c, nil
 }
 
-// readRef reads what a completion is for: a prompt by its name, or a resource template by its
-// URI (2026-07-28, completion, Reference Types).
+// readRef reads what a completion is for.
 func readRef(c *mcp.Call, ref []byte) *mcp.Error {
 	if ref[0] != '{' {
 		return mcp.Errorf(mcp.InvalidParams, "params", `"ref" must be an object`)
@@ -166,17 +165,9 @@ func readRef(c *mcp.Call, ref []byte) *mcp.Error {
 	if err := rawjson.CheckMembers(ref, "type", "name", "uri"); err != nil {
 		return memberError(err, "params.ref")
 	}
-	kind, _ := rawjson.Text(rawjson.Get(ref, "type"))
-	key := map[string]string{"ref/prompt": "name", "ref/resource": "uri"}[kind]
-	if key == "" {
-		return mcp.Errorf(mcp.InvalidParams, "params", `"ref" must be of type "ref/prompt" or "ref/resource"`)
-	}
-	name, ok := rawjson.Text(rawjson.Get(ref, key))
-	if !ok {
-		return mcp.Errorf(mcp.InvalidParams, "params", `"ref" must have %q, a string`, key)
-	}
+	_, name, bad := mcp.Reference(c.Params.Raw)
 	c.Name = name
-	return nil
+	return bad
 }
 
 func readMeta(c *mcp.Call, meta []byte) *mcp.Error {

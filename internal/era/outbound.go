@@ -80,7 +80,6 @@ type Info struct {
 	Has          [mcp.Kinds]bool // it lists the kind
 	Announces    [mcp.Kinds]bool // it says when that list changes
 	Subscribes   bool            // it says when a resource changes
-	Completes    bool
 	Logs         bool
 	Tasks        bool // it has the tasks extension
 }
@@ -98,7 +97,6 @@ func (i *Info) ReadCapabilities(raw []byte) {
 		}
 	}
 	i.Subscribes = string(rawjson.Get(rawjson.Get(raw, "resources"), "subscribe")) == "true"
-	i.Completes = rawjson.Get(raw, "completions") != nil
 	i.Logs = rawjson.Get(raw, "logging") != nil
 }
 
@@ -208,30 +206,27 @@ func originEdit(c *mcp.Call) (rawjson.Edit, bool) {
 	case mcp.ResourcesRead, mcp.Subscribe, mcp.Unsubscribe:
 		return rawjson.Edit{Key: "uri", Value: origin}, true
 	case mcp.TasksGet, mcp.TasksUpdate, mcp.TasksCancel:
-		return rawjson.Edit{Key: "taskId", Value: origin}, true
+		return rawjson.Edit{Key: mcp.MemberTaskID, Value: origin}, true
 	case mcp.Completion:
-		ref := rawjson.Get(c.Params.Raw, "ref")
-		key := "name"
-		if rawjson.Get(ref, key) == nil {
-			key = "uri"
-		}
-		return rawjson.Edit{Key: "ref", Value: rawjson.AppendEdited(nil, ref, rawjson.Edit{Key: key, Value: origin})}, true
+		key, _, bad := mcp.Reference(c.Params.Raw)
+		ref := rawjson.AppendEdited(nil, rawjson.Get(c.Params.Raw, "ref"), rawjson.Edit{Key: key, Value: origin})
+		return rawjson.Edit{Key: "ref", Value: ref}, bad == nil
 	}
 	return rawjson.Edit{}, false
 }
 
-// Follow lists to the end: page gives the result for a cursor, nil for the first page. An
-// empty cursor is a cursor (2026-07-28, pagination). What came before a fault is kept. The
+// Follow lists to the end: page gives the result for the params of a page, nil for the first
+// one. An empty cursor is a cursor (2026-07-28, pagination). What came before a fault is kept. The
 // entries are parts of the results, which is why those are bounded in all.
-func Follow(ctx context.Context, kind mcp.Kind, b ListBounds, page func(ctx context.Context, cursor []byte) ([]byte, error)) (*Listing, error) {
+func Follow(ctx context.Context, kind mcp.Kind, b ListBounds, page func(ctx context.Context, params []byte) ([]byte, error)) (*Listing, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, b.Time, fmt.Errorf("the list took longer than %s", b.Time))
 	defer stop()
 	l := &Listing{}
 	size, key := 0, kind.Member()
-	var cursor []byte
+	var params []byte
 	known := map[string]bool{}
 	for n := 1; ; n++ {
-		result, err := page(ctx, cursor)
+		result, err := page(ctx, params)
 		if err != nil {
 			if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
 				err = context.Cause(ctx)
@@ -259,7 +254,7 @@ func Follow(ctx context.Context, kind mcp.Kind, b ListBounds, page func(ctx cont
 		}
 		l.note(result)
 		l.TTL = shorter(l.TTL, rawjson.Get(result, MemberTTL))
-		cursor = rawjson.Get(result, "nextCursor")
+		cursor := rawjson.Get(result, "nextCursor")
 		if cursor == nil || string(cursor) == "null" {
 			return l, nil
 		}
@@ -268,6 +263,7 @@ func Follow(ctx context.Context, kind mcp.Kind, b ListBounds, page func(ctx cont
 			return l, nil
 		}
 		known[string(cursor)] = true
+		params = append(append([]byte(`{"cursor":`), cursor...), '}')
 		if size += len(result); size >= maxListBytes {
 			l.Partial = fmt.Sprintf("the list was cut at %d bytes", size)
 			return l, nil

@@ -20,8 +20,8 @@ var bounds = ListBounds{Pages: 100, Entries: 2000, Time: 10 * time.Second}
 // pages answers with the given results, one after the other, and keeps the cursors.
 func pages(cursors *[]string, results ...string) func(context.Context, []byte) ([]byte, error) {
 	n := 0
-	return func(_ context.Context, cursor []byte) ([]byte, error) {
-		*cursors = append(*cursors, string(cursor))
+	return func(_ context.Context, params []byte) ([]byte, error) {
+		*cursors = append(*cursors, string(rawjson.Get(params, "cursor")))
 		n++
 		if n > len(results) {
 			return nil, errors.New("the connection was lost")

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -298,20 +296,7 @@ func TestQuestionsOnTheGetStream(t *testing.T) {
 func TestAProcessOfOneRevisionAsks(t *testing.T) {
 	for _, revision := range []string{"2025-06-18", Stateless} {
 		command, args, env := StdioCommandAt("asking", revision)
-		cmd := exec.Command(command, args...)
-		cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, environ(env)...)
-		cmd.Stderr = os.Stderr
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		cmd, out, in := spawn(t, command, args, env)
 		o := Options{Capabilities: allCaps, OnAsk: answerer()}
 		if revision == Stateless {
 			o.Revision = Stateless

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -307,20 +308,7 @@ func TestStdioByReexecution(t *testing.T) {
 	for _, stateless := range []bool{false, true} {
 		t.Run(fmt.Sprint("stateless=", stateless), func(t *testing.T) {
 			command, args, env := StdioCommand("growing", stateless)
-			cmd := exec.Command(command, args...)
-			cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, environ(env)...)
-			cmd.Stderr = os.Stderr
-			in, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			cmd, out, in := spawn(t, command, args, env)
 			c := Pipe(t, out, in, stateless)
 			if len(Processes()) != 1 {
 				t.Errorf("processes: %q", Processes())
@@ -337,6 +325,25 @@ func TestStdioByReexecution(t *testing.T) {
 			}
 		})
 	}
+}
+
+// spawn starts a program on two pipes.
+func spawn(t *testing.T, command string, args []string, env map[string]string) (cmd *exec.Cmd, out io.Reader, in io.WriteCloser) {
+	t.Helper()
+	cmd = exec.Command(command, args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, environ(env)...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err = cmd.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, out, in
 }
 
 func environ(env map[string]string) (all []string) {

@@ -38,5 +38,8 @@ func Listed(method string) (k Kind, ok bool) {
 	return 0, false
 }
 
+// MaxWatched bounds a URI or id that is kept while a client hears of it, in bytes.
+const MaxWatched = 32 << 10
+
 // Seen are the fingerprints of what a caller sees of each kind.
 type Seen [Kinds]string

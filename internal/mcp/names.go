@@ -58,6 +58,17 @@ const (
 	ExtensionTasks = "io.modelcontextprotocol/tasks"
 )
 
+// Members of params and results that more than one room reads: those of rounds (2026-07-28,
+// patterns, Multi Round-Trip Requests), of elicitations of URLs (2025-11-25, elicitation), and of
+// tasks (SEP-2663).
+const (
+	MemberInputRequests  = "inputRequests"
+	MemberInputResponses = "inputResponses"
+	MemberRequestState   = "requestState"
+	MemberElicitationID  = "elicitationId"
+	MemberTaskID         = "taskId"
+)
+
 // MetaVia is our own key of _meta: the ids of the gateways that a request has passed.
 const MetaVia = "mcp-gateway/via"
 

@@ -54,7 +54,7 @@ func (r *Router) cursor(c *mcp.Call, p *catalog.Place) string {
 	for _, k := range p.Before {
 		out = binary.BigEndian.AppendUint64(out, k)
 	}
-	return r.seal.close(append(out, p.Server...), cursorOf(c)...)
+	return r.sealed(append(out, p.Server...), cursorOf(c)...)
 }
 
 // place reads the cursor of a call; nil where it has none.
@@ -68,7 +68,7 @@ func (r *Router) place(c *mcp.Call) (*catalog.Place, error) {
 	if !ok || r.page == 0 { // lists have one page, so no cursor is ours
 		return nil, bad
 	}
-	in, ok := r.seal.open(text, cursorOf(c)...)
+	in, ok := r.opened(text, cursorOf(c)...)
 	if !ok {
 		return nil, bad
 	}

@@ -21,17 +21,13 @@ func (r *Router) read(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	return r.pass(ctx, c, view)
 }
 
-// maxWatched bounds a URI that is kept while its client watches it; a moved one is longer than
-// what it stands for.
-const maxWatched = 4 * catalog.MaxURI
-
 // Watch has inbox told when a resource changes, by the URI that the caller used.
 func (r *Router) Watch(ctx context.Context, from *mcp.Caller, uri string, inbox mcp.Inbox) (stop func(), err error) {
 	switch {
 	case uri == "":
 		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"uri" must name a resource`)
-	case len(uri) > maxWatched:
-		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"uri" is longer than %d bytes`, maxWatched)
+	case len(uri) > mcp.MaxWatched:
+		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"uri" is longer than %d bytes`, mcp.MaxWatched)
 	}
 	_, target, err := r.resource(ctx, from, uri)
 	if err != nil {
@@ -121,14 +117,11 @@ func (r *Router) at(view *catalog.View, server, origin string) mcp.Target {
 // complete routes a completion/complete to the server of the prompt or template that it is
 // for (2026-07-28, server, utilities, Completion, Reference Types).
 func (r *Router) complete(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
-	ref := rawjson.Get(c.Params.Raw, "ref")
-	kind, _ := rawjson.Text(rawjson.Get(ref, "type"))
-	key := map[string]string{"ref/prompt": "name", "ref/resource": "uri"}[kind]
-	if key == "" {
-		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"ref" must be of type "ref/prompt" or "ref/resource"`)
+	key, name, bad := mcp.Reference(c.Params.Raw)
+	if bad != nil {
+		return nil, bad
 	}
-	name, ok := rawjson.Text(rawjson.Get(ref, key))
-	if !ok || name == "" {
+	if name == "" {
 		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"ref" must have a %q`, key)
 	}
 	argument := rawjson.Get(c.Params.Raw, "argument")

@@ -10,6 +10,7 @@ import (
 
 	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/seal"
 
 	"golang.org/x/time/rate"
 )
@@ -56,7 +57,7 @@ type Router struct {
 	house    House
 	next     mcp.Handler
 	page     int
-	seal     *sealer
+	seal     *seal.Sealer
 	given    *given
 	compares *rate.Limiter
 }
@@ -70,7 +71,7 @@ const (
 // New makes the first frame. next must call the target's handler in the end. pageSize is how
 // many entries a list gives at a time; 0: all of them.
 func New(c *catalog.Catalog, h House, next mcp.Handler, pageSize int) *Router {
-	return &Router{catalog: c, house: h, next: next, page: pageSize, seal: newSealer(), given: newGiven(), compares: rate.NewLimiter(maxCompares, maxCompares)}
+	return &Router{catalog: c, house: h, next: next, page: pageSize, seal: seal.New(), given: newGiven(), compares: rate.NewLimiter(maxCompares, maxCompares)}
 }
 
 // Handle sets the call's target and passes it on.

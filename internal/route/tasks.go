@@ -15,11 +15,9 @@ import (
 // so.
 const sealedTask = "mgwt1."
 
-const memberTask = "taskId"
-
 // task routes what is asked of a task to the server that has it.
 func (r *Router) task(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
-	id, _ := rawjson.Text(rawjson.Get(c.Params.Raw, memberTask))
+	id, _ := rawjson.Text(rawjson.Get(c.Params.Raw, mcp.MemberTaskID))
 	server, origin, ok := r.OpenTask(c.From, id)
 	if !ok {
 		return nil, mcp.Errorf(mcp.InvalidParams, "unknown_task", "there is no such task")
@@ -29,7 +27,7 @@ func (r *Router) task(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		return nil, mcp.Errorf(mcp.InvalidParams, "unknown_task", "there is no such task; its server is gone")
 	}
 	c.Name = id
-	c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: memberTask, Value: rawjson.AppendText(nil, origin)})
+	c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: mcp.MemberTaskID, Value: rawjson.AppendText(nil, origin)})
 	c.Target = mcp.Target{Server: server, Kind: "task", Canonical: server, Origin: origin, Handler: handler}
 	return r.pass(ctx, c, r.catalog.View())
 }
@@ -41,9 +39,9 @@ func (r *Router) shownTask(c *mcp.Call, result []byte) []byte {
 		if string(rawjson.Get(result, "resultType")) != `"task"` {
 			return result
 		}
-		return editText(result, memberTask, func(id string) string { return r.SealTask(c.From, c.Target.Server, id) })
+		return editText(result, mcp.MemberTaskID, func(id string) string { return r.SealTask(c.From, c.Target.Server, id) })
 	case mcp.TasksGet, mcp.TasksUpdate, mcp.TasksCancel:
-		return editText(result, memberTask, func(id string) string {
+		return editText(result, mcp.MemberTaskID, func(id string) string {
 			if id == c.Target.Origin {
 				return c.Name
 			}
@@ -111,7 +109,7 @@ func (r *Router) newsOfTask(from *mcp.Caller, server, task, id string, params []
 
 // SealTask is the id by which a caller knows a server's task.
 func (r *Router) SealTask(c *mcp.Caller, server, id string) string {
-	return sealedTask + r.seal.close([]byte(server+"\n"+id), "task", c.Principal)
+	return sealedTask + r.sealed([]byte(server+"\n"+id), "task", c.Principal)
 }
 
 // OpenTask undoes SealTask. It is false for what was not sealed for this principal, and for
@@ -121,7 +119,7 @@ func (r *Router) OpenTask(c *mcp.Caller, sealed string) (server, id string, ok b
 	if !ok {
 		return "", "", false
 	}
-	in, ok := r.seal.open(text, "task", c.Principal)
+	in, ok := r.opened(text, "task", c.Principal)
 	if !ok {
 		return "", "", false
 	}

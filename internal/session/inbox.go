@@ -27,7 +27,6 @@ type inbox struct {
 	known map[string]int // guarded by mu: place of each in items, by what makes it the same news
 	bytes int            // guarded by mu
 	lines int            // guarded by mu: log lines in items
-	lost  int            // guarded by mu: what found no room
 }
 
 // put keeps news, and is false where it waits already or there is no room. Of two that say
@@ -43,7 +42,6 @@ func (b *inbox) put(n News) bool {
 	}
 	line := n.Method == mcp.NoteMessage
 	if len(b.items) >= maxNews || b.bytes+len(n.Params) > maxNewsBytes || line && b.lines >= maxLines {
-		b.lost++
 		return false
 	}
 	if line {

@@ -13,10 +13,10 @@ import (
 	"mcpgateway/internal/mcp"
 )
 
-// Bounds of the connections that belong to one client each.
 const (
-	DefaultClients = 64              // of one server
-	clientIdle     = 5 * time.Minute // without a call, such a connection is ended
+	clientIdle = 5 * time.Minute  // without a call, a connection that belongs to one client is ended
+	maxNotes   = 64               // notifications of clients that one server has not taken yet
+	noteTime   = 10 * time.Second // how long a server may take to take one
 )
 
 // clients are the connections to one server that belong to one client each.
@@ -52,7 +52,7 @@ type client struct {
 	watched *watchers
 
 	users int       // guarded by clients.mu
-	used  time.Time // guarded by clients.mu: when users fell to 0
+	used  time.Time // guarded by clients.mu: when it was last seen in use
 }
 
 // connection gives the connection that a call of this caller goes to, and what is to be
@@ -172,7 +172,7 @@ func (k *clients) leave(c *client) {
 // life is one such connection, from the dial to its end: the end of the session, of the
 // supervisor, of its use, or of the connection itself.
 func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
-	defer k.forget(c, from)
+	defer c.gone()
 	start, stop := context.WithTimeout(ctx, k.s.p.StartTimeout)
 	ob, own, err := k.s.reachFor(start, from)
 	stop()
@@ -184,6 +184,7 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 	close(c.ready)
 	if err != nil {
 		k.s.p.Log.Warn("could not be reached for one client", "err", err)
+		k.forget(c, from)
 		return
 	}
 	ended := make(chan struct{})
@@ -200,9 +201,7 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 	defer func() {
 		c.gone()
 		<-ended
-		k.mu.Lock()
-		k.drop(c) // before a process that does not obey takes its time
-		k.mu.Unlock()
+		k.forget(c, from) // before a process that does not obey takes its time
 		_ = ob.Close()
 	}()
 	tick := time.NewTicker(clientIdle / 5)
@@ -229,7 +228,10 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 func (k *clients) idle(c *client) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c.users > 0 || c.watched.any() || time.Since(c.used) < clientIdle {
+	if c.users > 0 || c.watched.any() {
+		c.used = time.Now() // whoever stops watching leaves it time to tell the server
+	}
+	if time.Since(c.used) < clientIdle {
 		return false
 	}
 	k.drop(c)
@@ -239,7 +241,6 @@ func (k *clients) idle(c *client) bool {
 // forget takes out a connection that ended. What is watched there is watched on another one,
 // unless the client has gone as well.
 func (k *clients) forget(c *client, from *mcp.Caller) {
-	c.gone()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.drop(c)
@@ -362,9 +363,3 @@ func (k *clients) note(f func(ctx context.Context)) {
 		k.mu.Unlock()
 	})
 }
-
-// maxNotes bounds the notifications of clients that one server has not taken yet.
-const maxNotes = 64
-
-// noteTime is how long a server may take to take a client's notification.
-const noteTime = 10 * time.Second

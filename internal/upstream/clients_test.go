@@ -29,6 +29,16 @@ func callOf(s *Server, who *mcp.Caller) *mcp.Call {
 	return c
 }
 
+// perClient starts a server where so many clients have a connection each.
+func perClient(t *testing.T, p *peer, most int) *rig {
+	t.Helper()
+	pr := params(p)
+	pr.PerClient, pr.Clients = true, most
+	r := start(t, pr)
+	r.readyAt(t)
+	return r
+}
+
 // saysWhich answers each call with the number of its connection.
 func saysWhich(w *wire, m *jsonrpc.Message) error {
 	if m.Method == mcp.ToolsCall {
@@ -52,10 +62,7 @@ func which(t *testing.T, r *rig, who *mcp.Caller) string {
 func TestEachClientHasItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{script: saysWhich}
-		pr := params(p)
-		pr.PerClient, pr.Clients = true, 64
-		r := start(t, pr)
-		r.readyAt(t)
+		r := perClient(t, p, 64)
 		const caps = `{"roots":{"listChanged":true},"experimental":{"x":{}},"sampling":{}}`
 		one, two := from("A", "p", caps, nil), from("B", "p", `{}`, nil)
 		if a, b := which(t, r, one), which(t, r, two); a != "2" || b != "3" {
@@ -81,10 +88,7 @@ func TestEachClientHasItsConnection(t *testing.T) {
 func TestConnectionEndsWithItsSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{script: saysWhich}
-		pr := params(p)
-		pr.PerClient, pr.Clients = true, 64
-		r := start(t, pr)
-		r.readyAt(t)
+		r := perClient(t, p, 64)
 		ended := make(chan struct{})
 		a, b := from("A", "p", `{}`, ended), from("B", "p", `{}`, nil)
 		which(t, r, a)
@@ -114,10 +118,7 @@ func TestClientsAreBounded(t *testing.T) {
 			}
 			return saysWhich(w, m)
 		}}
-		pr := params(p)
-		pr.PerClient, pr.Clients = true, 2
-		r := start(t, pr)
-		r.readyAt(t)
+		r := perClient(t, p, 2)
 		which(t, r, from("A", "p", `{}`, nil))
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -142,10 +143,7 @@ func TestClientsAreBounded(t *testing.T) {
 func TestRootsChangeReachesTheClientsOwnConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{script: saysWhich}
-		pr := params(p)
-		pr.PerClient, pr.Clients = true, 64
-		r := start(t, pr)
-		r.readyAt(t)
+		r := perClient(t, p, 64)
 		a, b := from("A", "p", `{"roots":{}}`, nil), from("B", "p", `{"roots":{}}`, nil)
 		which(t, r, a)
 		which(t, r, b)
@@ -183,10 +181,7 @@ func TestStatelessCallersTakeTurns(t *testing.T) {
 			}()
 			return nil
 		}
-		pr := params(p)
-		pr.PerClient, pr.Clients = true, 64
-		r := start(t, pr)
-		r.readyAt(t)
+		r := perClient(t, p, 64)
 		var all sync.WaitGroup
 		for range 5 {
 			all.Go(func() {
@@ -220,10 +215,7 @@ func TestConnectionThatFailsFailsItsOwnClient(t *testing.T) {
 			}
 			return nil
 		}}
-		pr := params(p)
-		pr.PerClient, pr.Clients = true, 64
-		r := start(t, pr)
-		r.readyAt(t)
+		r := perClient(t, p, 64)
 		_, err := r.Handle(t.Context(), callOf(r.Server, from("A", "p", `{}`, nil)))
 		var e *mcp.Error
 		if !errors.As(err, &e) || e.Code != mcp.Unavailable || strings.Contains(e.Message, "processes") {

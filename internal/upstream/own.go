@@ -115,5 +115,5 @@ type namedLine struct {
 }
 
 func (l *namedLine) Ask(ctx context.Context, method string, params []byte) ([]byte, error) {
-	return l.Line.Ask(ctx, method, attributed(l.server, method, params))
+	return l.Line.Ask(ctx, method, era.Attributed(l.server, method, params))
 }

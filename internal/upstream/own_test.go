@@ -50,15 +50,6 @@ func (l *lane) Open() <-chan struct{} {
 	return c
 }
 
-func perClient(t *testing.T, p *peer) *rig {
-	t.Helper()
-	pr := params(p)
-	pr.PerClient, pr.Clients = true, 2
-	r := start(t, pr)
-	r.readyAt(t)
-	return r
-}
-
 // TestTheClientsServerSpeaksToIt outside of its calls: questions and log lines. The shared
 // connection's do not reach it.
 func TestTheClientsServerSpeaksToIt(t *testing.T) {
@@ -72,7 +63,7 @@ func TestTheClientsServerSpeaksToIt(t *testing.T) {
 			}
 			return saysWhich(w, m)
 		}
-		r := perClient(t, p)
+		r := perClient(t, p, 2)
 		l, other := &lane{}, &lane{}
 		a := from("A", "p", `{"roots":{},"elicitation":{}}`, nil)
 		a.Back = l
@@ -96,7 +87,7 @@ func TestTheClientsServerSpeaksToIt(t *testing.T) {
 // TestTwoProgramsOfOnePrincipal have connections of their own.
 func TestTwoProgramsOfOnePrincipal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := perClient(t, &peer{script: saysWhich})
+		r := perClient(t, &peer{script: saysWhich}, 2)
 		one, two := from("", "p", `{}`, nil), from("", "p", `{}`, nil)
 		one.Client, two.Client = []byte(`{"name":"x"}`), []byte(`{"name":"y"}`)
 		if a, b, c := which(t, r, one), which(t, r, two), which(t, r, one); a != "2" || b != "3" || c != "2" {
@@ -148,7 +139,7 @@ func (a *archive) subscriptions() []string {
 func TestASessionWatchesOnItsOwnConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newArchive()
-		r := perClient(t, &l.peer)
+		r := perClient(t, &l.peer, 2)
 		told := map[string]int{}
 		watch := func(who *mcp.Caller, name, uri string) func() {
 			stop, err := r.WatchResource(t.Context(), who, uri, func(string) { told[name]++ })
@@ -206,7 +197,7 @@ func TestWhatIsWatchedIsWatchedAgain(t *testing.T) {
 			}
 			return nil
 		}
-		r := perClient(t, &l.peer)
+		r := perClient(t, &l.peer, 2)
 		ended := make(chan struct{})
 		a := from("A", "p", `{}`, ended)
 		var mu sync.Mutex
@@ -238,7 +229,7 @@ func TestWhatIsWatchedIsWatchedAgain(t *testing.T) {
 func TestARefusedWatchLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newArchive()
-		r := perClient(t, &l.peer)
+		r := perClient(t, &l.peer, 2)
 		var remote *mcp.Remote
 		if _, err := r.WatchResource(t.Context(), from("A", "p", `{}`, nil), "file:///forbidden", func(string) {}); !errors.As(err, &remote) {
 			t.Errorf("got %v", err)

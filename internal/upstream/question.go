@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 
+	"mcpgateway/internal/era"
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/rawjson"
 )
@@ -36,24 +37,12 @@ func (w *watched) Notify(ctx context.Context, method string, params []byte) erro
 func (w *watched) Ask(ctx context.Context, method string, params []byte) ([]byte, error) {
 	w.clock.hold()
 	defer w.clock.release()
-	return w.Back.Ask(ctx, method, attributed(w.server, method, params))
+	return w.Back.Ask(ctx, method, era.Attributed(w.server, method, params))
 }
 
-// attributed puts the server's name before an elicitation's message.
-func attributed(server, method string, params []byte) []byte {
-	if server == "" || method != mcp.Elicit {
-		return params
-	}
-	message, ok := rawjson.Text(rawjson.Get(params, "message"))
-	if !ok {
-		return params
-	}
-	return rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "message", Value: rawjson.AppendText(nil, server+": "+message)})
-}
-
-// attributedRounds does the same for the input requests of a result, or of a task's state.
+// attributedRounds attributes the input requests of a result, or of a task's state.
 func attributedRounds(server string, result []byte) []byte {
-	requests := rawjson.Get(result, "inputRequests")
+	requests := rawjson.Get(result, mcp.MemberInputRequests)
 	if server == "" || len(requests) == 0 || requests[0] != '{' {
 		return result
 	}
@@ -63,7 +52,7 @@ func attributedRounds(server string, result []byte) []byte {
 		method, _ := rawjson.Text(rawjson.Get(f.Value, "method"))
 		value := f.Value
 		if params := rawjson.Get(value, "params"); params != nil && method == mcp.Elicit {
-			value = rawjson.AppendEdited(nil, value, rawjson.Edit{Key: "params", Value: attributed(server, method, params)})
+			value = rawjson.AppendEdited(nil, value, rawjson.Edit{Key: "params", Value: era.Attributed(server, method, params)})
 			changed = true
 		}
 		if len(out) > 1 {
@@ -74,5 +63,5 @@ func attributedRounds(server string, result []byte) []byte {
 	if !changed {
 		return result
 	}
-	return rawjson.AppendEdited(nil, result, rawjson.Edit{Key: "inputRequests", Value: append(out, '}')})
+	return rawjson.AppendEdited(nil, result, rawjson.Edit{Key: mcp.MemberInputRequests, Value: append(out, '}')})
 }

@@ -166,18 +166,10 @@ func (b *back) read(a session.Answer, minted string) ([]byte, error) {
 // of the server's hop, and with an id where elicitations of URLs must have one. minted is that
 // id where the server gave none.
 func (b *back) forClient(method string, params []byte) (out []byte, minted string) {
-	var edits []rawjson.Edit
-	if meta := rawjson.Get(params, "_meta"); len(meta) > 0 && meta[0] == '{' {
-		if clean := era.CleanMeta(meta); len(clean) != len(meta) {
-			edits = append(edits, rawjson.Edit{Key: "_meta", Value: clean})
-		}
-	}
-	if b.revision.URLs && method == mcp.Elicit && era.ElicitMode(params) == "url" && rawjson.Get(params, memberElicitationID) == nil {
+	params = era.CleanResult(params)
+	if b.revision.URLs && method == mcp.Elicit && era.ElicitMode(params) == "url" && rawjson.Get(params, mcp.MemberElicitationID) == nil {
 		minted = rand.Text()
-		edits = append(edits, rawjson.Edit{Key: memberElicitationID, Value: rawjson.AppendText(nil, minted)})
-	}
-	if edits != nil {
-		params = rawjson.AppendEdited(nil, params, edits...)
+		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: mcp.MemberElicitationID, Value: rawjson.AppendText(nil, minted)})
 	}
 	if method == mcp.CreateMessage {
 		params = projectMessages(params, b.revision)
@@ -202,6 +194,6 @@ func (b *back) succeeded(result []byte) {
 	b.minted = nil
 	b.mu.Unlock()
 	for _, id := range minted {
-		b.session.Put(mcp.NoteElicited, append(rawjson.AppendText([]byte(`{"`+memberElicitationID+`":`), id), '}'))
+		b.session.Put(mcp.NoteElicited, append(rawjson.AppendText([]byte(`{"`+mcp.MemberElicitationID+`":`), id), '}'))
 	}
 }

@@ -134,17 +134,9 @@ func (o *Outbound) List(ctx context.Context, kind mcp.Kind, b era.ListBounds) (*
 	if !o.info.Has[kind] {
 		return &era.Listing{}, nil
 	}
-	l, err := era.Follow(ctx, kind, b, func(ctx context.Context, cursor []byte) ([]byte, error) {
-		var edits []rawjson.Edit
-		if cursor != nil {
-			edits = append(edits, rawjson.Edit{Key: "cursor", Value: cursor})
-		}
+	l, err := era.Follow(ctx, kind, b, func(ctx context.Context, params []byte) ([]byte, error) {
 		if via := era.Via(nil, o.p.Via); via != nil {
-			edits = append(edits, rawjson.Edit{Key: "_meta", Value: rawjson.AppendEdited(nil, nil, via...)})
-		}
-		var params []byte
-		if edits != nil {
-			params = rawjson.AppendEdited(nil, nil, edits...)
+			params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "_meta", Value: rawjson.AppendEdited(nil, nil, via...)})
 		}
 		return o.round(ctx, o.link.NextID(), kind.List(), params, nil)
 	})
@@ -189,7 +181,7 @@ func (o *Outbound) Check(ctx context.Context) error {
 
 // Handle sends a call to the server.
 func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
-	if c.From.TakesRounds && rawjson.Get(c.Params.Raw, "requestState") != nil {
+	if c.From.TakesRounds && rawjson.Get(c.Params.Raw, mcp.MemberRequestState) != nil {
 		// This server gave none, so that it belongs to another call (2026-07-28, patterns,
 		// Multi Round-Trip Requests).
 		return nil, mcp.Errorf(mcp.InvalidParams, "request_state", "the requestState is not of this call")
@@ -201,8 +193,8 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 		edits = append(edits, rawjson.Edit{Key: mcp.MetaProgressToken, Value: id})
 	}
 	params := era.CallParams(c, era.CleanMeta(c.Params.Meta, edits...))
-	if c.From.TakesRounds && rawjson.Get(params, "inputResponses") != nil { // no member of this era's
-		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "inputResponses"})
+	if c.From.TakesRounds && rawjson.Get(params, mcp.MemberInputResponses) != nil { // no member of this era's
+		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: mcp.MemberInputResponses})
 	}
 	of := o.calls.Begin(ctx, c, id)
 	if o.p.PerClient && carries(c) {

@@ -132,7 +132,7 @@ func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
 	bad := era.MayAsk(o.p.Capabilities, m.Method, m.Params)
 	switch {
 	case bad != nil:
-	case o.p.PerClient && (of == nil || of == nobody) && o.mine():
+	case (of == nil || of == nobody) && (o.ofSession() || o.p.PerClient && o.idle()):
 		bad = o.begin(m, func(ctx context.Context) ([]byte, error) { return o.askClient(ctx, m) })
 	default:
 		if of == nil {
@@ -147,13 +147,15 @@ func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
 	}
 }
 
-// mine tells whether whatever the server asks on this connection is for the one client that
-// has it: a session's always is. Callers without a session share it where they look alike, so
-// that while calls of theirs are open a question is put only where it can be but one call's.
-func (o *Outbound) mine() bool {
-	if o.p.From == nil || o.p.From.Session != "" {
-		return true
-	}
+// ofSession tells whether the connection is one session's, so that whatever the server asks on
+// it is for that client. Callers without a session share one where they look alike: while calls
+// of theirs are open, a question is put only where it can be but one call's.
+func (o *Outbound) ofSession() bool {
+	return o.p.PerClient && (o.p.From == nil || o.p.From.Session != "")
+}
+
+// idle tells whether no call is open that a question could belong to.
+func (o *Outbound) idle() bool {
 	of, several := o.calls.Only()
 	return of == nil && !several
 }
@@ -182,7 +184,7 @@ func (o *Outbound) belongs(m *jsonrpc.Message) *era.Open {
 		return o.calls.Get(rawjson.Get(m.Params, mcp.MetaProgressToken))
 	}
 	of, several := o.calls.Only()
-	if several && o.p.PerClient && o.mine() {
+	if several && o.ofSession() {
 		of = o.calls.Newest()
 	}
 	return of
@@ -265,14 +267,12 @@ type elicitations struct {
 	order []string               // guarded by mu: oldest first
 }
 
-const memberElicitationID = "elicitationId"
-
 var urlMode = []byte(`{"mode":"url"}`)
 
 // remember notes whom a question sends to a URL.
 func (e *elicitations) remember(from *mcp.Caller, m *jsonrpc.Message) {
 	if m.Method == mcp.Elicit && era.ElicitMode(m.Params) == "url" {
-		e.note(from, rawjson.Get(m.Params, memberElicitationID))
+		e.note(from, rawjson.Get(m.Params, mcp.MemberElicitationID))
 	}
 }
 
@@ -306,7 +306,7 @@ func (e *elicitations) note(from *mcp.Caller, raw []byte) {
 // tell passes on that an elicitation is done. It stays known, for a client may be told twice
 // but must not be missed; another session's never gets it.
 func (e *elicitations) tell(params []byte) {
-	id, ok := rawjson.Text(rawjson.Get(params, memberElicitationID))
+	id, ok := rawjson.Text(rawjson.Get(params, mcp.MemberElicitationID))
 	if !ok {
 		return
 	}
@@ -331,6 +331,6 @@ func (o *Outbound) rememberRequired(from *mcp.Caller, err error) {
 		return
 	}
 	for one := range rawjson.Elements(rawjson.Get(rawjson.Get(remote.Raw, "data"), "elicitations")) {
-		o.elicited.note(from, rawjson.Get(one, memberElicitationID))
+		o.elicited.note(from, rawjson.Get(one, mcp.MemberElicitationID))
 	}
 }

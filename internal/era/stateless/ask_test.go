@@ -72,7 +72,7 @@ func (d *desk) incoming(r request) *era.Incoming {
 	or(&r.arguments, `{"a":1}`)
 	or(&r.who, mcp.Local)
 	or(&r.caps, `{"elicitation":{},"sampling":{},"roots":{}}`)
-	key := map[string]string{mcp.ResourcesRead: "uri", mcp.TasksGet: memberTask, mcp.TasksUpdate: memberTask, mcp.TasksCancel: memberTask}[r.method]
+	key := map[string]string{mcp.ResourcesRead: "uri", mcp.TasksGet: mcp.MemberTaskID, mcp.TasksUpdate: mcp.MemberTaskID, mcp.TasksCancel: mcp.MemberTaskID}[r.method]
 	or(&key, "name")
 	params := fmt.Sprintf(`"%s":"%s","arguments":%s`, key, r.name, r.arguments)
 	if r.state != nil {
@@ -289,11 +289,11 @@ func TestForeignStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, elicit)
 		state := d.asks(d.send(request{who: "a"}), "q1")
-		forged := []string{d.b.seal.prefix, d.b.seal.prefix + "AAAA", d.b.seal.prefix + "!", *state + "A", *state + "-TAMPERED", (*state)[:len(*state)-1], *state + "\n"}
+		forged := []string{d.b.states.prefix, d.b.states.prefix + "AAAA", d.b.states.prefix + "!", *state + "A", *state + "-TAMPERED", (*state)[:len(*state)-1], *state + "\n"}
 		flipped := []byte(*state)
 		flipped[len(flipped)/2] ^= 1
 		forged = append(forged, string(flipped))
-		made := d.b.seal.close(state0(d, stateParked))
+		made := d.b.states.close(state0(d, stateParked))
 		forged = append(forged, made)
 		for _, f := range forged {
 			d.refuses(d.send(request{who: "a", state: &f, responses: `{"q1":{}}`}), -32602, "request_state")

@@ -79,7 +79,7 @@ func checkHeaders(in *era.Incoming, c *mcp.Call, version string) *era.Answer {
 	case mcp.MayAsk(m.Method):
 		return checkName(in, c.Name, true)
 	case isTask(m.Method): // SEP-2663, Streamable HTTP: it is there for those in between
-		id, _ := rawjson.Text(rawjson.Get(m.Params, "taskId"))
+		id, _ := rawjson.Text(rawjson.Get(m.Params, mcp.MemberTaskID))
 		return checkName(in, id, false)
 	}
 	return nil

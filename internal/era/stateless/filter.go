@@ -20,9 +20,6 @@ var lists = [...]struct {
 
 const fieldURIs = "resourceSubscriptions"
 
-// maxWatched bounds what a filter names, since it is kept as long as the subscription.
-const maxWatched = 32 << 10
-
 // A filter is what a client wants to hear of, or what it will hear of.
 type filter struct {
 	lists [len(lists)]bool
@@ -67,8 +64,8 @@ func readTexts(filter []byte, field, what string) (out []string, bad *mcp.Error)
 		switch {
 		case !ok:
 			return nil, badFilter(`"` + field + `" must be an array of strings`)
-		case len(text) > maxWatched:
-			return nil, badFilter(fmt.Sprintf("what %q names is longer than %d bytes", field, maxWatched))
+		case len(text) > mcp.MaxWatched:
+			return nil, badFilter(fmt.Sprintf("what %q names is longer than %d bytes", field, mcp.MaxWatched))
 		case known[text]:
 		case len(out) == maxURIs:
 			return nil, mcp.Errorf(mcp.InvalidParams, "uris", "one subscriptions/listen may name %d %s at most", maxURIs, what)

@@ -19,7 +19,7 @@ func state0(d *desk, kind byte) state {
 	return state{kind: kind, expires: time.Now().Add(time.Hour), request: binding(c, true), call: 99, round: 1}
 }
 
-func getState(c *mcp.Call) []byte { return rawjson.Get(c.Params.Raw, memberState) }
+func getState(c *mcp.Call) []byte { return rawjson.Get(c.Params.Raw, mcp.MemberRequestState) }
 
 // raw is a tool call with these params, off HTTP.
 func raw(t *testing.T, params string) *era.Incoming {

@@ -20,7 +20,7 @@ import (
 type Inbound struct {
 	p         era.Params
 	lot       *lot
-	seal      *seal
+	states    *keeper
 	lists     era.Memo
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -31,7 +31,7 @@ func NewInbound(p era.Params) *Inbound {
 	if p.QuestionTime == 0 {
 		p.QuestionTime = era.DefaultQuestionTime
 	}
-	return &Inbound{p: p, lot: newLot(p), seal: newSeal(nil), closing: make(chan struct{})}
+	return &Inbound{p: p, lot: newLot(p), states: newKeeper(), closing: make(chan struct{})}
 }
 
 // Drain ends the calls that wait for a retry of their client, which cannot come any more, and

@@ -95,11 +95,7 @@ func (o *Outbound) List(ctx context.Context, kind mcp.Kind, b era.ListBounds) (*
 	if !o.info.Has[kind] {
 		return &era.Listing{}, nil
 	}
-	l, err := era.Follow(ctx, kind, b, func(ctx context.Context, cursor []byte) ([]byte, error) {
-		params := []byte(nil)
-		if cursor != nil {
-			params = append(append([]byte(`{"cursor":`), cursor...), '}')
-		}
+	l, err := era.Follow(ctx, kind, b, func(ctx context.Context, params []byte) ([]byte, error) {
 		result, err := o.round(ctx, o.link.NextID(), kind.List(), params, nil, nil)
 		if err == nil && resultType(result) != era.TypeComplete {
 			return nil, errors.New("the answer to a list must be complete")

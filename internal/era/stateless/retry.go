@@ -11,13 +11,6 @@ import (
 	"mcpgateway/internal/rawjson"
 )
 
-// Members that only requests which may be asked about have, and the results that ask.
-const (
-	memberState     = "requestState"
-	memberResponses = "inputResponses"
-	memberRequests  = "inputRequests"
-)
-
 // ask serves a call during which the client may be asked: a new one, or the retry of one
 // that is parked.
 func (b *Inbound) ask(ctx context.Context, in *era.Incoming, c *mcp.Call) era.Answer {
@@ -39,11 +32,11 @@ func (b *Inbound) ask(ctx context.Context, in *era.Incoming, c *mcp.Call) era.An
 // retried gives the parked call that a request goes on with. It is nil for a new call, from
 // which it takes what was put into it for us alone.
 func (b *Inbound) retried(in *era.Incoming, c *mcp.Call) (*run, error) {
-	responses := rawjson.Get(c.Params.Raw, memberResponses)
+	responses := rawjson.Get(c.Params.Raw, mcp.MemberInputResponses)
 	if responses != nil && responses[0] != '{' {
 		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"inputResponses" must be an object`)
 	}
-	raw := rawjson.Get(c.Params.Raw, memberState)
+	raw := rawjson.Get(c.Params.Raw, mcp.MemberRequestState)
 	if raw == nil {
 		return nil, nil
 	}
@@ -51,19 +44,19 @@ func (b *Inbound) retried(in *era.Incoming, c *mcp.Call) (*run, error) {
 	if !ok {
 		return nil, mcp.Errorf(mcp.InvalidParams, "params", `"requestState" must be a string`)
 	}
-	if !b.seal.owns(text) {
+	if !b.states.owns(text) {
 		return nil, nil // the server's own
 	}
-	st, ok := b.seal.open(text)
+	st, ok := b.states.open(text)
 	if !ok || st.request != binding(c, st.kind != stateWrapped) {
 		return nil, errState
 	}
 	switch st.kind {
 	case stateWrapped:
-		c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: memberState, Value: rawjson.AppendText(nil, st.inner)})
+		c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: mcp.MemberRequestState, Value: rawjson.AppendText(nil, st.inner)})
 		return nil, nil
 	case stateFresh:
-		c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: memberState}, rawjson.Edit{Key: memberResponses})
+		c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: mcp.MemberRequestState}, rawjson.Edit{Key: mcp.MemberInputResponses})
 		return nil, nil
 	}
 	r := b.lot.find(st.call)
@@ -130,7 +123,7 @@ func (b *Inbound) questions(in *era.Incoming, open []*question, st state) era.An
 
 // inputRequired makes the result that asks.
 func (b *Inbound) inputRequired(open []*question, st state) []byte {
-	out := []byte(`{"resultType":"` + era.TypeInputRequired + `","` + memberRequests + `":{`)
+	out := []byte(`{"resultType":"` + era.TypeInputRequired + `","` + mcp.MemberInputRequests + `":{`)
 	for i, q := range open {
 		if i > 0 {
 			out = append(out, ',')
@@ -143,19 +136,19 @@ func (b *Inbound) inputRequired(open []*question, st state) []byte {
 		}
 		out = append(append(append(out, `,"params":`...), params...), '}')
 	}
-	out = append(out, `},"`+memberState+`":`...)
-	return append(rawjson.AppendText(out, b.seal.close(st)), '}')
+	out = append(out, `},"`+mcp.MemberRequestState+`":`...)
+	return append(rawjson.AppendText(out, b.states.close(st)), '}')
 }
 
 // wrapped puts our seal around the state of a gateway behind us, which would otherwise be
 // taken for one of ours.
 func (b *Inbound) wrapped(c *mcp.Call, result []byte) []rawjson.Edit {
-	inner, ok := rawjson.Text(rawjson.Get(result, memberState))
+	inner, ok := rawjson.Text(rawjson.Get(result, mcp.MemberRequestState))
 	if !ok || !strings.HasPrefix(inner, mark) {
 		return nil
 	}
 	st := state{kind: stateWrapped, expires: time.Now().Add(otherStateTime), request: binding(c, false), inner: inner}
-	return []rawjson.Edit{{Key: memberState, Value: rawjson.AppendText(nil, b.seal.close(st))}}
+	return []rawjson.Edit{{Key: mcp.MemberRequestState, Value: rawjson.AppendText(nil, b.states.close(st))}}
 }
 
 // elicited makes of a server's error that the client must visit URLs first, which only
@@ -168,14 +161,14 @@ func (b *Inbound) elicited(from *mcp.Caller, c *mcp.Call, err error) (result []b
 	}
 	var open []*question
 	for params := range rawjson.Elements(rawjson.Get(rawjson.Get(remote.Raw, "data"), "elicitations")) {
-		message, hasMessage := rawjson.Text(rawjson.Get(params, "message"))
+		_, hasMessage := rawjson.Text(rawjson.Get(params, "message"))
 		_, hasURL := rawjson.Text(rawjson.Get(params, "url"))
 		if !hasMessage || !hasURL || era.ElicitMode(params) != "url" || len(open) == maxQuestions {
 			continue
 		}
 		params = cleanQuestion(mcp.Elicit, params)
 		if from.Scope.Server == "" { // else the client knows whom it speaks with
-			params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "message", Value: rawjson.AppendText(nil, c.Target.Server+": "+message)})
+			params = era.Attributed(c.Target.Server, mcp.Elicit, params)
 		}
 		open = append(open, &question{key: "u" + strconv.Itoa(len(open)+1), method: mcp.Elicit, params: params})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mcpgateway/internal/era"
@@ -36,13 +37,13 @@ type input struct {
 // readRound takes an InputRequiredResult apart.
 func readRound(result []byte) (*round, error) {
 	r := &round{}
-	if state := rawjson.Get(result, memberState); state != nil && string(state) != "null" {
+	if state := rawjson.Get(result, mcp.MemberRequestState); state != nil && string(state) != "null" {
 		if _, ok := rawjson.Text(state); !ok {
 			return nil, errors.New("its requestState is no string")
 		}
 		r.state = state
 	}
-	requests := rawjson.Get(result, memberRequests)
+	requests := rawjson.Get(result, mcp.MemberInputRequests)
 	if requests != nil && requests[0] != '{' {
 		return nil, errors.New("its inputRequests are no object")
 	}
@@ -109,10 +110,10 @@ func (o *Outbound) handleRounds(ctx context.Context, c *mcp.Call) (*mcp.Reply, e
 			if err != nil {
 				return nil, err
 			}
-			next = append(next, rawjson.Edit{Key: memberResponses, Value: responses})
+			next = append(next, rawjson.Edit{Key: mcp.MemberInputResponses, Value: responses})
 		}
 		if r.state != nil {
-			next = append(next, rawjson.Edit{Key: memberState, Value: r.state})
+			next = append(next, rawjson.Edit{Key: mcp.MemberRequestState, Value: r.state})
 		}
 		next = append(next, withoutRounds(c.Params.Raw, next...)...)
 	}
@@ -122,14 +123,9 @@ func (o *Outbound) handleRounds(ctx context.Context, c *mcp.Call) (*mcp.Reply, e
 // but for those that are set anew.
 func withoutRounds(params []byte, set ...rawjson.Edit) []rawjson.Edit {
 	var drop []rawjson.Edit
-next:
-	for _, key := range [...]string{memberResponses, memberState} {
-		for _, s := range set {
-			if s.Key == key {
-				continue next
-			}
-		}
-		if rawjson.Get(params, key) != nil {
+	for _, key := range [...]string{mcp.MemberInputResponses, mcp.MemberRequestState} {
+		isSet := slices.ContainsFunc(set, func(e rawjson.Edit) bool { return e.Key == key })
+		if !isSet && rawjson.Get(params, key) != nil {
 			drop = append(drop, rawjson.Edit{Key: key})
 		}
 	}

@@ -39,7 +39,7 @@ func TestRoundsOfAStatelessServerPass(t *testing.T) {
 		d.t = t
 		a := d.send(request{who: "a"})
 		state := d.asks(a, "k")
-		if !d.b.seal.owns(*state) {
+		if !d.b.states.owns(*state) {
 			t.Fatalf("the state is not wrapped: %s", *state)
 		}
 		for range 2 {
@@ -87,7 +87,7 @@ func TestURLElicitationRequired(t *testing.T) {
 			t.Errorf("asked %s %s", q.Method, q.Params)
 		}
 		d.says(d.send(request{caps: caps, state: state, responses: `{"u1":{"action":"accept"}}`}), "ok")
-		if strings.Contains(got[1], "accept") || strings.Contains(got[1], memberState) || strings.Contains(got[1], memberResponses) || !strings.Contains(got[1], `"arguments":{"a":1}`) {
+		if strings.Contains(got[1], "accept") || strings.Contains(got[1], mcp.MemberRequestState) || strings.Contains(got[1], mcp.MemberInputResponses) || !strings.Contains(got[1], `"arguments":{"a":1}`) {
 			t.Errorf("the new call is %s", got[1])
 		}
 		a = d.send(request{})

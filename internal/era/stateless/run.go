@@ -9,7 +9,6 @@ import (
 
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/mcp"
-	"mcpgateway/internal/rawjson"
 )
 
 // A run is one call that may ask, from the request that began it to the retry that takes its
@@ -307,17 +306,8 @@ func (r *run) wake() {
 // cleanQuestion takes out of a question what speaks of the hop it came over, and the id of an
 // elicitation, which this era does not have.
 func cleanQuestion(method string, params []byte) []byte {
-	var edits []rawjson.Edit
-	if meta := rawjson.Get(params, "_meta"); len(meta) > 0 && meta[0] == '{' {
-		if clean := era.CleanMeta(meta); len(clean) != len(meta) {
-			edits = append(edits, rawjson.Edit{Key: "_meta", Value: clean})
-		}
+	if method != mcp.Elicit {
+		return era.CleanResult(params)
 	}
-	if method == mcp.Elicit && rawjson.Get(params, "elicitationId") != nil {
-		edits = append(edits, rawjson.Edit{Key: "elicitationId"})
-	}
-	if edits == nil {
-		return params
-	}
-	return rawjson.AppendEdited(nil, params, edits...)
+	return era.CleanResult(params, mcp.MemberElicitationID)
 }

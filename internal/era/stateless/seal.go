@@ -1,17 +1,15 @@
 package stateless
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"strings"
 	"time"
 
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/rawjson"
+	"mcpgateway/internal/seal"
 )
 
 // mark begins the requestState of every gateway of our kind; the id of its key follows.
@@ -35,52 +33,32 @@ type state struct {
 	inner   string // of a wrapped state
 }
 
-// A seal hides states from clients, and knows its own again.
-type seal struct {
-	aead   cipher.AEAD
+// A keeper hides states from clients, and knows its own again. Its key ends with the process,
+// as parked calls do.
+type keeper struct {
+	seal   *seal.Sealer
 	prefix string
 }
 
-// newSeal makes a seal. Without a key of 32 bytes it makes one of its own, which ends with
-// the process, as parked calls do.
-func newSeal(key []byte) *seal {
-	if key == nil {
-		key = make([]byte, 32)
-		_, _ = rand.Read(key) // never fails
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic(err) // the key's length is ours to choose
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic(err)
-	}
-	id := sha256.Sum256(append([]byte("key id of "), key...))
-	return &seal{aead: aead, prefix: mark + base64.RawURLEncoding.EncodeToString(id[:6]) + "."}
-}
+func newKeeper() *keeper { return &keeper{seal: seal.New(), prefix: mark + rand.Text()[:8] + "."} }
 
 // owns tells whether a requestState bears our key's id.
-func (s *seal) owns(text string) bool { return strings.HasPrefix(text, s.prefix) }
+func (k *keeper) owns(text string) bool { return strings.HasPrefix(text, k.prefix) }
 
-func (s *seal) close(st state) string {
+func (k *keeper) close(st state) string {
 	plain := binary.BigEndian.AppendUint64([]byte{st.kind}, uint64(st.expires.UnixNano()))
 	plain = append(plain, st.request[:]...)
 	plain = binary.BigEndian.AppendUint64(plain, st.call)
 	plain = binary.BigEndian.AppendUint64(plain, st.round)
 	plain = append(plain, st.inner...)
-	return s.prefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, []byte(s.prefix)))
+	return k.prefix + k.seal.Close(plain, []byte(k.prefix))
 }
 
 // open reads a state that owns is true of. It is false for what we did not make, and for
 // what has expired.
-func (s *seal) open(text string) (state, bool) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text[len(s.prefix):])
-	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder skips
-		return state{}, false
-	}
-	plain, err := s.aead.Open(nil, nil, sealed, []byte(s.prefix))
-	if err != nil {
+func (k *keeper) open(text string) (state, bool) {
+	plain, ok := k.seal.Open(text[len(k.prefix):], []byte(k.prefix))
+	if !ok {
 		return state{}, false
 	}
 	st := state{kind: plain[0], expires: time.Unix(0, int64(binary.BigEndian.Uint64(plain[1:])))}

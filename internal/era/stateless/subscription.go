@@ -18,8 +18,8 @@ import (
 func (o *Outbound) filters(uris []string) (out [][]byte) {
 	first, rest := uris[:min(len(uris), maxURIs)], uris[min(len(uris), maxURIs):]
 	filter := []byte{'{'}
-	for i, l := range lists {
-		if o.info.Announces[lists[i].kinds[0]] {
+	for _, l := range lists {
+		if o.info.Announces[l.kinds[0]] {
 			filter = append(rawjson.AppendText(filter, l.field), ":true,"...)
 		}
 	}

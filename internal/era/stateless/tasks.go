@@ -17,7 +17,6 @@ const typeTask = "task"
 
 const (
 	fieldTasks = "taskIds"
-	memberTask = "taskId"
 	maxTaskID  = 2048 // a longer one could not come back in a header, sealed as it is
 )
 
@@ -39,12 +38,12 @@ func checkTask(c *mcp.Call) *mcp.Error {
 	if !takesTasks(c.From) {
 		return errNoTasks
 	}
-	id, ok := rawjson.Text(rawjson.Get(c.Params.Raw, memberTask))
+	id, ok := rawjson.Text(rawjson.Get(c.Params.Raw, mcp.MemberTaskID))
 	if !ok {
-		return mcp.Errorf(mcp.InvalidParams, "params", "%q must be a string", memberTask)
+		return mcp.Errorf(mcp.InvalidParams, "params", "%q must be a string", mcp.MemberTaskID)
 	}
-	if responses := rawjson.Get(c.Params.Raw, memberResponses); c.Method == mcp.TasksUpdate && !isObject(responses) {
-		return mcp.Errorf(mcp.InvalidParams, "params", "%q must be an object", memberResponses)
+	if responses := rawjson.Get(c.Params.Raw, mcp.MemberInputResponses); c.Method == mcp.TasksUpdate && !isObject(responses) {
+		return mcp.Errorf(mcp.InvalidParams, "params", "%q must be an object", mcp.MemberInputResponses)
 	}
 	c.Name = id
 	return nil
@@ -52,7 +51,7 @@ func checkTask(c *mcp.Call) *mcp.Error {
 
 // createdTask is the reply to a call that goes on as a task.
 func createdTask(c *mcp.Call, result []byte) (*mcp.Reply, error) {
-	if id, ok := rawjson.Text(rawjson.Get(result, memberTask)); !ok || id == "" || len(id) > maxTaskID {
+	if id, ok := rawjson.Text(rawjson.Get(result, mcp.MemberTaskID)); !ok || id == "" || len(id) > maxTaskID {
 		return nil, mcp.Errorf(mcp.Internal, "server_invalid", "server %q made a task without an id of 1 to %d bytes", c.Target.Server, maxTaskID)
 	}
 	return &mcp.Reply{Result: result}, nil
@@ -71,10 +70,10 @@ func completeReply(c *mcp.Call, result []byte) (*mcp.Reply, error) {
 // mayShow holds what a task asks of its client against what the client declared, as that of a
 // call is held (SEP-2663, Input-request trust model: a task is no channel of higher trust).
 func mayShow(from *mcp.Caller, server string, task []byte) error {
-	if len(rawjson.Get(task, memberRequests)) <= len("{}") || string(rawjson.Get(task, "status")) != `"input_required"` {
+	if len(rawjson.Get(task, mcp.MemberInputRequests)) <= len("{}") || string(rawjson.Get(task, "status")) != `"input_required"` {
 		return nil
 	}
-	return checkRound(&mcp.Call{From: from, Target: mcp.Target{Server: server}}, rawjson.AppendEdited(nil, task, rawjson.Edit{Key: memberState}))
+	return checkRound(&mcp.Call{From: from, Target: mcp.Target{Server: server}}, rawjson.AppendEdited(nil, task, rawjson.Edit{Key: mcp.MemberRequestState}))
 }
 
 // Follow has a listen request of its own, so that a task which the server knows no more, or
@@ -99,7 +98,7 @@ func (o *Outbound) Follow(ctx context.Context, from *mcp.Caller, tasks []string,
 			}
 			began(agreed)
 		case m.Method == mcp.NoteTask:
-			id, _ := rawjson.Text(rawjson.Get(m.Params, memberTask))
+			id, _ := rawjson.Text(rawjson.Get(m.Params, mcp.MemberTaskID))
 			if slices.Contains(agreed, id) && mayShow(from, "", m.Params) == nil {
 				told(id, era.CleanResult(m.Params))
 			}

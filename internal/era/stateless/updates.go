@@ -27,7 +27,7 @@ type news struct {
 const maxNews = 8 << 20
 
 // newsOf is the member that says what a notification is about.
-var newsOf = map[string]string{mcp.NoteUpdated: "uri", mcp.NoteTask: memberTask}
+var newsOf = map[string]string{mcp.NoteUpdated: "uri", mcp.NoteTask: mcp.MemberTaskID}
 
 // Put implements mcp.Inbox.
 func (u *updates) Put(method string, params []byte) {

@@ -6,53 +6,30 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"mcpgateway/test/interop/cmd/internal/peer"
 )
 
 // firstStateless is the first revision without initialize and sessions.
 const firstStateless = "2026-07-28"
 
 func main() {
-	log.SetFlags(0)
-	log.SetPrefix("gosdk-server: ")
-	transport := flag.String("transport", "stdio", "stdio or http")
-	era := flag.String("era", "stateful", "stateful or stateless")
-	addr := flag.String("listen", "127.0.0.1:0", "address for -transport http; the URL is printed on stderr")
-	flag.Parse()
-	if *era != "stateful" && *era != "stateless" {
-		log.Fatalf("-era %q: want stateful or stateless", *era)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	server := newServer(*era == "stateless")
-	var err error
-	switch *transport {
-	case "stdio":
-		err = server.Run(ctx, &mcp.StdioTransport{})
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-	case "http":
-		err = serveHTTP(ctx, server, *addr, *era == "stateless")
-	default:
-		err = fmt.Errorf("-transport %q: want stdio or http", *transport)
-	}
-	if err != nil && ctx.Err() == nil {
-		log.Fatal(err)
-	}
+	peer.Main("gosdk-server", "stateful",
+		peer.Transport{Name: "stdio", Serve: func(ctx context.Context, h peer.How) error {
+			return newServer(h.Stateless).Run(ctx, &mcp.StdioTransport{})
+		}},
+		peer.Transport{Name: "http", Serve: func(ctx context.Context, h peer.How) error {
+			server := newServer(h.Stateless)
+			mux := http.NewServeMux()
+			mux.Handle("/mcp", mcp.NewStreamableHTTPHandler(
+				func(*http.Request) *mcp.Server { return server },
+				&mcp.StreamableHTTPOptions{Stateless: h.Stateless}))
+			return peer.HTTP(ctx, h.Listen, "/mcp", mux)
+		}})
 }
 
 func newServer(stateless bool) *mcp.Server {
@@ -71,29 +48,4 @@ func newServer(stateless bool) *mcp.Server {
 	addTools(server)
 	addWatched(server)
 	return server
-}
-
-func serveHTTP(ctx context.Context, server *mcp.Server, addr string, stateless bool) error {
-	handler := mcp.NewStreamableHTTPHandler(
-		func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{Stateless: stateless})
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/mcp", handler)
-	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	done := make(chan error, 1)
-	go func() { done <- web.Serve(ln) }()
-	fmt.Fprintf(os.Stderr, "listening on http://%s/mcp\n", ln.Addr())
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		// Event streams stay open as long as their client likes, so this does not wait for them.
-		web.Close()
-		<-done
-		return nil
-	}
 }
