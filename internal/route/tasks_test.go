@@ -46,9 +46,9 @@ func TestTasks(t *testing.T) {
 		"another principal's":          taskCall(mcp.TasksGet, &mcp.Caller{Principal: "q"}, id),
 		"one at another server's door": taskCall(mcp.TasksGet, &mcp.Caller{Principal: "p", Scope: mcp.Scope{Server: "a"}}, id),
 		"the server's own":             taskCall(mcp.TasksGet, anybody, "7"),
-		"a forged one":                 taskCall(mcp.TasksGet, anybody, id[:len(id)-2]+"AA"),
+		"a forged one":                 taskCall(mcp.TasksGet, anybody, changed(id)),
 		"none":                         taskCall(mcp.TasksGet, anybody, ""),
-		"a cursor":                     taskCall(mcp.TasksGet, anybody, sealedTask+l.seal.close([]byte("b\n7"), "cursor", "p")),
+		"a cursor":                     taskCall(mcp.TasksGet, anybody, sealedTask+l.sealed([]byte("b\n7"), "cursor", "p")),
 		"a long one":                   taskCall(mcp.TasksGet, anybody, sealedTask+strings.Repeat("A", 1<<20)),
 	} {
 		if code, reason := codeOf(second(l.Handle(t.Context(), c))); code != mcp.InvalidParams || reason != "unknown_task" || l.asked != nil {
@@ -111,4 +111,15 @@ func TestWatchTasks(t *testing.T) {
 	if agreed, _ := l.WatchTasks(t.Context(), at, []string{b1}, &n); agreed != nil || len(asked) != 0 {
 		t.Error("a task of one server is watched at another's door")
 	}
+}
+
+// changed is a text with another character in its middle.
+func changed(text string) string {
+	b := []byte(text)
+	if at := &b[len(b)/2]; *at == 'A' {
+		*at = 'B'
+	} else {
+		*at = 'A'
+	}
+	return string(b)
 }

@@ -117,6 +117,18 @@ func (w *watch) wanted() (uris []string, n int) {
 	return w.uris, w.n
 }
 
+// take is wanted for whoever listens for the set now: the news that it is another is taken as
+// well, since it would only have the same set asked for twice.
+func (w *watch) take() (uris []string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-w.changed:
+	default:
+	}
+	return w.uris, w.n
+}
+
 // cancelled ends the subscription that a server on a pipe announces the end of (2026-07-28,
 // cancellation).
 func (w *watch) cancelled(id []byte) {
@@ -151,7 +163,7 @@ func (o *Outbound) subscribe(ctx context.Context, ear *era.Ear, others *sync.Wai
 		o.watch.settle(n, errNotListening)
 	}()
 	for {
-		uris, n := o.watch.wanted()
+		uris, n := o.watch.take()
 		filters := o.filters(uris)
 		if filters == nil {
 			l.replace(nil)

@@ -3,6 +3,7 @@ package stdio
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -105,10 +106,11 @@ func ignores(pid int, sig syscall.Signal) bool {
 
 func TestWatchdogEndsWhatAKilledGatewayLeaves(t *testing.T) {
 	t.Parallel()
-	h := startHelper(t, "gateway", "run-killed")
+	run := "run-killed-" + rand.Text() // the same test may run elsewhere on the machine
+	h := startHelper(t, "gateway", run)
 	h.expect(t, "ready")
-	until(t, func() bool { tree, dog := running("run-killed"); return len(tree) >= treeSize-1 && len(dog) == 1 })
-	_, dog := running("run-killed")
+	until(t, func() bool { tree, dog := running(run); return len(tree) >= treeSize-1 && len(dog) == 1 })
+	_, dog := running(run)
 	if dog[0].session != dog[0].pid || len(slurp(fmt.Sprintf("/proc/%d/environ", dog[0].pid), nil)) > 0 {
 		t.Error("the watchdog is not on its own")
 	}
@@ -117,7 +119,7 @@ func TestWatchdogEndsWhatAKilledGatewayLeaves(t *testing.T) {
 	syscall.Kill(dog[0].pid, syscall.SIGINT)
 	begin := time.Now()
 	h.cmd.Process.Kill()
-	until(t, func() bool { tree, dog := running("run-killed"); return len(tree)+len(dog) == 0 })
+	until(t, func() bool { tree, dog := running(run); return len(tree)+len(dog) == 0 })
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	} else {
@@ -127,12 +129,13 @@ func TestWatchdogEndsWhatAKilledGatewayLeaves(t *testing.T) {
 
 func TestStoppedWatchdogKillsNothing(t *testing.T) {
 	t.Parallel()
-	h := startHelper(t, "gateway", "run-stopped")
+	run := "run-stopped-" + rand.Text() // the same test may run elsewhere on the machine
+	h := startHelper(t, "gateway", run)
 	h.expect(t, "ready")
-	until(t, func() bool { tree, _ := running("run-stopped"); return len(tree) >= treeSize-1 })
+	until(t, func() bool { tree, _ := running(run); return len(tree) >= treeSize-1 })
 	h.stdin.WriteString("stop\n")
 	h.expect(t, "stopped: <nil> <nil> false")
-	tree, dog := running("run-stopped")
+	tree, dog := running(run)
 	if len(tree) < treeSize-1 || len(dog) > 0 {
 		t.Errorf("%d processes, %d watchdogs", len(tree), len(dog))
 	}
@@ -140,14 +143,14 @@ func TestStoppedWatchdogKillsNothing(t *testing.T) {
 	h.cmd.Wait()
 	r, w, _ := os.Pipe()
 	defer r.Close()
-	cleaner := exec.Command(self(t), "watchdog", "run-stopped")
+	cleaner := exec.Command(self(t), "watchdog", run)
 	cleaner.Stdin = r
 	if err := cleaner.Start(); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
 	cleaner.Wait()
-	if tree, _ := running("run-stopped"); len(tree) > 0 {
+	if tree, _ := running(run); len(tree) > 0 {
 		t.Errorf("%d left", len(tree))
 	}
 }
