@@ -218,7 +218,7 @@ func (a *App) tokens() []listen.Token {
 }
 
 // buildServer makes one server of its definition.
-func (a *App) buildServer(def config.Server, publish func(*catalog.Part)) *upstream.Server {
+func (a *App) buildServer(def config.Server, publish func(*catalog.Part), renewed func()) *upstream.Server {
 	limits := a.cfg.Gateway.Limits
 	log := a.log.With("server", def.Name)
 	shared := kinds.Params{RunID: a.run, MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version,
@@ -236,11 +236,11 @@ func (a *App) buildServer(def config.Server, publish func(*catalog.Part)) *upstr
 	}
 	return upstream.New(upstream.Params{
 		Name: def.Name, Transport: def.Shown(), Protocol: protocol, Dialer: dialer, Older: older, OlderTransport: config.SSE, Self: self(a.o.Version), Via: a.id,
-		PerClient: def.Sessions == config.SessionsPerClient, Clients: limits.Clients, Roots: roots(def.Roots), Instructions: def.Instructions,
+		PerClient: def.Sessions == config.SessionsPerClient, Clients: limits.Clients, Roots: roots(def.Roots), Instructions: def.Instructions, Prefix: def.Prefix,
 		StartTimeout: def.StartTimeout, CallTimeout: def.CallTimeout, CallMax: limits.CallMax, InFlight: limits.InFlight.Server,
 		List:    era.ListBounds{Pages: limits.ListPages, Entries: limits.ToolsPerServer, Time: limits.ListTime},
 		Catalog: catalog.Bounds{ToolsPerServer: limits.ToolsPerServer, ToolBytes: limits.ToolBytes, CatalogBytes: limits.CatalogBytes},
-		Grace:   limits.ListGrace, Stderr: stderr, Publish: publish, Log: log,
+		Grace:   limits.ListGrace, Stderr: stderr, Publish: publish, Renewed: renewed, Log: log,
 	})
 }
 

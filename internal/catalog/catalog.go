@@ -4,6 +4,8 @@
 package catalog
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -49,7 +51,8 @@ type Part struct {
 	Left         []string // what was left out and why, for operators
 	Gateways     []string // ids of the gateways that its entries come through
 
-	apps  []Entry // resources that its tools are shown by, and that it does not list
+	sum   [sha256.Size]byte // of what it lists; equal for parts that show the same
+	apps  []Entry           // resources that its tools are shown by, and that it does not list
 	fresh [mcp.Kinds]time.Time
 	none  [mcp.Kinds]bool
 }
@@ -63,8 +66,26 @@ func Prepare(server, instructions string, lists Lists, handler mcp.Handler, b Bo
 		p.fresh[kind], p.none[kind] = lists[kind].Fresh, lists[kind].None
 	}
 	p.addApps(handler)
+	p.sum = p.digest()
 	return p
 }
+
+// digest is a sum of what the part lists.
+func (p *Part) digest() (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for kind := range mcp.Kinds {
+		_, _ = fmt.Fprintf(h, "%d %t\n", kind, p.none[kind])
+		for i := range p.Entries[kind] {
+			_, _ = h.Write(p.Entries[kind][i].Target.Definition)
+			_, _ = h.Write([]byte{'\n'})
+		}
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+// Same tells whether two parts of one server show the same.
+func (p *Part) Same(q *Part) bool { return p.sum == q.sum }
 
 // Count is how many entries of each kind there are.
 func (p *Part) Count() (n [mcp.Kinds]int) {
@@ -159,3 +180,7 @@ func (c *Catalog) Swap(v *View) {
 	old := c.now.Swap(&state{v, make(chan struct{})})
 	close(old.changed)
 }
+
+// Wake has everybody who watches look again, since some see something else than before. Only
+// the registry calls it.
+func (c *Catalog) Wake() { c.Swap(c.View()) }

@@ -28,6 +28,8 @@ type View struct {
 	gateways     []string
 	left         map[string][]string
 	uris         uriIndex
+	bounds       Bounds
+	variants     variants
 }
 
 // A shelf is everything of one kind.
@@ -51,7 +53,7 @@ const maxInstruction = 4 << 10
 
 // Merge makes a View of parts, in their order.
 func Merge(parts []*Part, b Bounds) *View {
-	v := &View{parts: parts, servers: map[string]*Part{}, ranks: map[string]int{}, moved: map[*Entry]bool{}, left: map[string][]string{}}
+	v := &View{parts: parts, servers: map[string]*Part{}, ranks: map[string]int{}, moved: map[*Entry]bool{}, left: map[string][]string{}, bounds: b}
 	for _, p := range parts {
 		v.servers[strings.ToLower(p.Server)], v.ranks[p.Server] = p, p.Rank
 		if p.Instructions != "" {

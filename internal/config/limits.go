@@ -35,7 +35,7 @@ type Limits struct {
 	// QuestionTime is how long a server's question to a client may stay open. Default 10 min.
 	QuestionTime time.Duration
 	// Clients is how many clients have a connection of their own to one server whose
-	// "sessions" are "per-client". Default 64.
+	// "sessions" are "per-client"; as many more may be closing. Default 64.
 	Clients int
 	// EventBytes bounds the events that are kept for HTTP clients that connect again.
 	EventBytes EventBytes

@@ -46,13 +46,14 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) build(def config.Server, publish func(*catalog.Part)) *upstream.Server {
+func (h *house) build(def config.Server, publish func(*catalog.Part), renewed func()) *upstream.Server {
 	return upstream.New(upstream.Params{
 		Name: def.Name, Transport: def.Transport, Protocol: upstream.Stateful, Self: era.Implementation("gw", "", "1"),
 		Dialer:       pipe.New(pipe.Params{Serve: func(ctx context.Context, r io.Reader, w io.Writer) error { return h.serve(ctx, def, r, w) }}),
 		StartTimeout: 30 * time.Second, CallTimeout: time.Minute, CallMax: time.Hour, InFlight: 10,
 		List: era.ListBounds{Pages: 10, Entries: 100, Time: 10 * time.Second}, Catalog: bounds, Grace: time.Minute,
-		Publish: publish, Log: slog.New(slog.DiscardHandler),
+		Prefix: def.Prefix, PerClient: def.Sessions == config.SessionsPerClient, Clients: 4,
+		Publish: publish, Renewed: renewed, Log: slog.New(slog.DiscardHandler),
 	})
 }
 

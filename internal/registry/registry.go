@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcpgateway/internal/catalog"
@@ -47,9 +48,10 @@ func (c *Conflict) Error() string {
 type Params struct {
 	Catalog *catalog.Catalog
 	Bounds  catalog.Bounds
-	// Build makes a server of its definition; publish is where its lists go. It fails for
-	// nothing: what keeps a server from starting is the server's state.
-	Build    func(def config.Server, publish func(*catalog.Part)) *upstream.Server
+	// Build makes a server of its definition; publish is where its lists go, and renewed is
+	// called when what one client sees of it changed. It fails for nothing: what keeps a server
+	// from starting is the server's state.
+	Build    func(def config.Server, publish func(*catalog.Part), renewed func()) *upstream.Server
 	ListWait time.Duration
 	Most     int // servers
 }
@@ -60,6 +62,8 @@ type Registry struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+
+	own atomic.Pointer[[]*member] // those that have a connection for each client
 
 	mu      sync.Mutex
 	started bool              // guarded by mu
@@ -280,7 +284,7 @@ func (r *Registry) drain(ctx context.Context, gone ...*member) {
 func (r *Registry) member(def config.Server, source string) *member {
 	m := &member{def: def, source: source, since: time.Now()}
 	if def.Enabled {
-		m.server = r.p.Build(def, func(p *catalog.Part) { r.publish(m, p) })
+		m.server = r.p.Build(def, func(p *catalog.Part) { r.publish(m, p) }, r.renewed)
 	}
 	return m
 }
@@ -289,13 +293,17 @@ func (r *Registry) member(def config.Server, source string) *member {
 func (r *Registry) publish(m *member, p *catalog.Part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p != nil && m.def.Prefix != nil {
-		p.Prefix(*m.def.Prefix)
-	}
 	m.part = p
 	if !m.leaving {
 		r.merge()
 	}
+}
+
+// renewed has everybody look again, since a client sees something else of a server.
+func (r *Registry) renewed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.p.Catalog.Wake()
 }
 
 // merge writes the catalog. It is called with mu held, so that no older view comes later. A
@@ -314,6 +322,13 @@ func (r *Registry) merge() {
 		}
 	}
 	r.p.Catalog.Swap(catalog.Merge(parts, r.p.Bounds))
+	var own []*member
+	for _, m := range r.members {
+		if m.server != nil && m.def.Sessions == config.SessionsPerClient {
+			own = append(own, m)
+		}
+	}
+	r.own.Store(&own)
 }
 
 // snapshot gives the members that have a server: the named ones, or all.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/config"
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/upstream"
@@ -174,6 +176,43 @@ func owns(def config.Server, name string) bool {
 		rest, ok := strings.CutPrefix(name, prefix)
 		return ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "__"))
 	})
+}
+
+// Own is what servers list to this caller, as far as they may list to it something else than
+// to all.
+func (r *Registry) Own(from *mcp.Caller) (parts []*catalog.Part) {
+	for _, m := range r.perClient("", from) {
+		if p := m.server.Own(from); p != nil {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// WaitOwn waits until it is known what the servers whose name this may be, or all where it is
+// empty, list to this caller, but for each only so long after it was first wanted.
+func (r *Registry) WaitOwn(ctx context.Context, from *mcp.Caller, name string) {
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	for _, m := range r.perClient(name, from) {
+		wait.Go(func() { m.server.WaitOwn(ctx, from, r.p.ListWait) })
+	}
+}
+
+// perClient gives the servers that a caller sees, whose name this may be, and that have a
+// connection for each client.
+func (r *Registry) perClient(name string, from *mcp.Caller) (out []*member) {
+	all := r.own.Load()
+	if all == nil {
+		return nil
+	}
+	for _, m := range *all {
+		alone := from.Scope.Server
+		if alone == m.def.Name || alone == "" && (name == "" || owns(m.def, name) || m.def.Prefix != nil && *m.def.Prefix == "") {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // Asked tells every server that a client listed.

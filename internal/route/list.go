@@ -19,7 +19,8 @@ func (r *Router) list(ctx context.Context, c *mcp.Call, kind mcp.Kind) (*mcp.Rep
 	scope := c.From.Scope
 	r.house.WaitListed(ctx, scope.Server)
 	r.house.Asked()
-	view := r.catalog.View()
+	r.house.WaitOwn(ctx, c.From, "")
+	view := r.view(c.From)
 	c.Target = mcp.Target{Kind: "list", Handler: mcp.HandlerFunc(func(context.Context, *mcp.Call) (*mcp.Reply, error) {
 		reply := &mcp.Reply{TTL: view.Fresh(kind, scope, time.Now()), Gateways: view.Gateways()}
 		if after == nil {

@@ -26,11 +26,12 @@ func (r *Router) named(ctx context.Context, c *mcp.Call, kind mcp.Kind) (*mcp.Re
 
 // find looks a name up. Where it is not known its server may not have listed yet.
 func (r *Router) find(ctx context.Context, c *mcp.Call, kind mcp.Kind) (*catalog.View, *catalog.Entry) {
-	view := r.catalog.View()
+	view := r.view(c.From)
 	e := view.Find(kind, c.From.Scope, c.Name)
 	if e == nil {
 		r.house.WaitListed(ctx, c.From.Scope.Server)
-		view = r.catalog.View()
+		r.house.WaitOwn(ctx, c.From, c.Name)
+		view = r.view(c.From)
 		e = view.Find(kind, c.From.Scope, c.Name)
 	}
 	return view, e

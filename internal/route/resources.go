@@ -41,7 +41,7 @@ func (r *Router) Watch(ctx context.Context, from *mcp.Caller, uri string, inbox 
 // beneath is the URI of a part of a watched resource, in the form that the caller used; moved
 // where that would lead to another server.
 func (r *Router) beneath(from *mcp.Caller, uri string, target *mcp.Target, below string) string {
-	view, part := r.catalog.View(), target.Origin+below
+	view, part := r.view(from), target.Origin+below
 	switch {
 	case below == "":
 		return uri
@@ -59,11 +59,11 @@ func (r *Router) beneath(from *mcp.Caller, uri string, target *mcp.Target, below
 // resource finds who has a resource. Where nobody seems to, its server may not have listed
 // yet.
 func (r *Router) resource(ctx context.Context, from *mcp.Caller, uri string) (*catalog.View, mcp.Target, error) {
-	view := r.catalog.View()
+	view := r.view(from)
 	t, known := r.holder(view, from, uri)
 	if !known {
 		r.house.WaitListed(ctx, "")
-		view = r.catalog.View()
+		view = r.view(from)
 		if t, known = r.holder(view, from, uri); !known {
 			if only := view.Only(); only != "" {
 				t = r.at(view, only, uri)

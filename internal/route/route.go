@@ -22,6 +22,11 @@ type Listed interface {
 	WaitListed(ctx context.Context, server string)
 	// Asked tells that a client listed, so that stale lists are fetched again.
 	Asked()
+	// Own is what servers list to this caller, where that may be something else than to all.
+	Own(from *mcp.Caller) []*catalog.Part
+	// WaitOwn waits until that is known, or cannot be, or had its time: of the servers whose
+	// entry may have this name, or of all where it is empty.
+	WaitOwn(ctx context.Context, from *mcp.Caller, name string)
 	// Missing gives a server that is not ready and whose tool or prompt this name would be,
 	// and its state; empty for none. At a server's own endpoint every name is one of that
 	// server's.
@@ -111,7 +116,12 @@ func (r *Router) other(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		return nil, unknown
 	}
 	c.Target = mcp.Target{Server: server, Kind: "other", Canonical: server, Origin: c.Name, Handler: handler}
-	return r.pass(ctx, c, r.catalog.View())
+	return r.pass(ctx, c, r.view(c.From))
+}
+
+// view is what a caller sees now.
+func (r *Router) view(from *mcp.Caller) *catalog.View {
+	return r.catalog.View().With(r.house.Own(from))
 }
 
 // pass sends a call on whose target is set, and puts its result into the caller's words.
@@ -144,6 +154,7 @@ var Dispatch mcp.Handler = mcp.HandlerFunc(func(ctx context.Context, c *mcp.Call
 // anything.
 func (r *Router) Seen(c *mcp.Caller) (seen mcp.Seen, changed <-chan struct{}) {
 	view, changed := r.catalog.Watch()
+	view = view.With(r.house.Own(c))
 	for kind := range mcp.Kinds {
 		seen[kind] = view.Fingerprint(kind, c.Scope)
 	}

@@ -28,6 +28,10 @@ type waiting struct {
 	follow   func(server string, tasks []string, told func(string, []byte)) (agreed func(context.Context) []string, stop func())
 	notes    []string
 
+	own      map[string][]*catalog.Part // by session
+	wanted   []string                   // whose own lists were waited for, and for which name
+	listsOwn func(from *mcp.Caller)
+
 	waited, asked int
 	server        string // waited for last
 	meanwhile     func()
@@ -42,6 +46,15 @@ func (w *waiting) WaitListed(_ context.Context, server string) {
 }
 
 func (w *waiting) Asked() { w.asked++ }
+
+func (w *waiting) Own(from *mcp.Caller) []*catalog.Part { return w.own[from.Session] }
+
+func (w *waiting) WaitOwn(_ context.Context, from *mcp.Caller, name string) {
+	w.wanted = append(w.wanted, from.Session+" "+name)
+	if w.listsOwn != nil {
+		w.listsOwn(from)
+	}
+}
 
 func (w *waiting) Handler(server string) mcp.Handler { return w.handlers[server] }
 

@@ -29,7 +29,7 @@ func (r *Router) task(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	c.Name = id
 	c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: mcp.MemberTaskID, Value: rawjson.AppendText(nil, origin)})
 	c.Target = mcp.Target{Server: server, Kind: "task", Canonical: server, Origin: origin, Handler: handler}
-	return r.pass(ctx, c, r.catalog.View())
+	return r.pass(ctx, c, r.view(c.From))
 }
 
 // shownTask is a result whose task has the id that the caller knows.
@@ -104,7 +104,7 @@ func (r *Router) WatchTasks(ctx context.Context, from *mcp.Caller, ids []string,
 // newsOfTask is the state of a task in the caller's words, as tasks/get would tell it.
 func (r *Router) newsOfTask(from *mcp.Caller, server, task, id string, params []byte) []byte {
 	c := &mcp.Call{Method: mcp.TasksGet, Name: id, From: from, Target: mcp.Target{Server: server, Origin: task}}
-	return r.shownTask(c, r.shownLinks(r.catalog.View(), c, params))
+	return r.shownTask(c, r.shownLinks(r.view(from), c, params))
 }
 
 // SealTask is the id by which a caller knows a server's task.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/era/stateful"
 	"mcpgateway/internal/mcp"
@@ -27,15 +28,17 @@ type clients struct {
 	wg  sync.WaitGroup
 
 	mu      sync.Mutex
-	byKey   map[string]*client   // guarded by mu
-	watched map[string]*watchers // guarded by mu: by the same key; they outlive a connection that is lost
-	follows int                  // guarded by mu: subscriptions to tasks
-	notes   int                  // guarded by mu: notifications on their way
-	closed  bool                 // guarded by mu
+	byKey   map[string]*client // guarded by mu
+	kept    map[string]*kept   // guarded by mu: by the same key
+	base    *catalog.Part      // guarded by mu: what the server lists to all; nil before
+	closing int                // guarded by mu: connections that are not among byKey any more, and not closed yet
+	follows int                // guarded by mu: subscriptions to tasks
+	notes   int                // guarded by mu: notifications on their way
+	closed  bool               // guarded by mu
 }
 
 func newClients(s *Server) *clients {
-	k := &clients{s: s, byKey: map[string]*client{}, watched: map[string]*watchers{}}
+	k := &clients{s: s, byKey: map[string]*client{}, kept: map[string]*kept{}}
 	k.ctx, k.end = context.WithCancel(context.Background())
 	return k
 }
@@ -43,14 +46,19 @@ func newClients(s *Server) *clients {
 // A client is one connection for one client: of its session, or, where it has none, of its
 // principal, its program and the capabilities that it declares.
 type client struct {
+	*kept
 	key     string
+	began   time.Time
 	ready   chan struct{} // closed once ob or err is set
 	ob      era.Outbound
 	err     error
 	turn    chan struct{} // holds one: a stateless caller's call on a connection without streams of calls; nil for others
 	gone    context.CancelFunc
-	watched *watchers
+	changed *changes      // in what the server lists here
+	asked   chan struct{} // holds one: the client listed
+	listed  chan struct{} // closed once the server has listed here, or could not
 
+	brief bool      // guarded by clients.mu: it ends once the server has listed
 	users int       // guarded by clients.mu
 	used  time.Time // guarded by clients.mu: when it was last seen in use
 }
@@ -83,7 +91,7 @@ func (s *Server) connection(ctx context.Context, from *mcp.Caller) (era.Outbound
 
 // up gives the caller's own connection once it is up, and what is to be called after its use.
 func (k *clients) up(ctx context.Context, from *mcp.Caller) (c *client, leave func(), err error) {
-	c, err = k.enter(from)
+	c, err = k.enter(from, forUse)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -96,7 +104,7 @@ func (k *clients) up(ctx context.Context, from *mcp.Caller) (c *client, leave fu
 	}
 	if c.err != nil {
 		leave()
-		return nil, nil, &mcp.Error{Code: mcp.Unavailable, Reason: "server_down", Message: fmt.Sprintf("server %q could not be reached for this client", k.s.p.Name), Err: c.err}
+		return nil, nil, k.unreached(c.err)
 	}
 	return c, leave, nil
 }
@@ -109,8 +117,20 @@ func clientKey(from *mcp.Caller) string {
 	return fmt.Sprintf("%x %x %s", sha256.Sum256(from.Capabilities), sha256.Sum256(from.Client), from.Principal)
 }
 
+func (k *clients) unreached(err error) error {
+	return &mcp.Error{Code: mcp.Unavailable, Reason: "server_down", Message: fmt.Sprintf("server %q could not be reached for this client", k.s.p.Name), Err: err}
+}
+
+// What a connection is wanted for.
+type purpose bool
+
+const (
+	toList purpose = false // nobody's makes room for it
+	forUse purpose = true  // one that is unused does
+)
+
 // enter finds the caller's connection, or begins to make one.
-func (k *clients) enter(from *mcp.Caller) (*client, error) {
+func (k *clients) enter(from *mcp.Caller, to purpose) (*client, error) {
 	key := clientKey(from)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -119,17 +139,19 @@ func (k *clients) enter(from *mcp.Caller) (*client, error) {
 	}
 	if c := k.byKey[key]; c != nil {
 		c.users++
+		c.brief = c.brief && to == toList
 		return c, nil
 	}
-	if len(k.byKey) >= k.s.p.Clients && !k.evict() {
+	keep := k.keep(key, from)
+	if time.Now().Before(keep.until) {
+		return nil, k.unreached(keep.failed)
+	}
+	if len(k.byKey)+k.closing >= 2*k.s.p.Clients || len(k.byKey) >= k.s.p.Clients && (to == toList || !k.evict()) {
 		return nil, mcp.Errorf(mcp.Overloaded, "clients", "server %q has a connection for each of %d clients, which is the most it may; try again later", k.s.p.Name, k.s.p.Clients)
 	}
 	ctx, gone := context.WithCancel(k.ctx)
-	c := &client{key: key, ready: make(chan struct{}), gone: gone, users: 1, watched: k.watched[key]}
-	if c.watched == nil {
-		c.watched = newWatchers()
-		k.watched[key] = c.watched
-	}
+	c := &client{kept: keep, key: key, began: time.Now(), ready: make(chan struct{}), gone: gone, users: 1, brief: to == toList && mute(from),
+		changed: newChanges(), asked: make(chan struct{}, 1), listed: make(chan struct{})}
 	k.byKey[key] = c
 	k.wg.Go(func() { k.life(ctx, c, from) })
 	return c, nil
@@ -151,14 +173,11 @@ func (k *clients) evict() bool {
 	return true
 }
 
-// drop takes a connection out. It is called with mu held.
+// drop takes a connection out, which is then to be closed. It is called with mu held.
 func (k *clients) drop(c *client) {
-	if k.byKey[c.key] != c {
-		return
-	}
-	delete(k.byKey, c.key)
-	if !c.watched.any() {
-		delete(k.watched, c.key)
+	if k.byKey[c.key] == c {
+		delete(k.byKey, c.key)
+		k.closing++
 	}
 }
 
@@ -183,42 +202,59 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 	again := err == nil && c.watched.any() // the connection before was lost
 	close(c.ready)
 	if err != nil {
-		k.s.p.Log.Warn("could not be reached for one client", "err", err)
-		k.forget(c, from)
+		close(c.listed)
+		if ctx.Err() != nil { // nobody wants it any more
+			err = nil
+		} else {
+			k.s.p.Log.Warn("could not be reached for one client", "err", err)
+		}
+		k.forget(c, from, err)
+		k.shut()
 		return
 	}
-	ended := make(chan struct{})
-	k.wg.Go(func() {
-		defer close(ended)
-		_ = ob.Run(ctx, k.earOf(ctx, c, from))
-	})
+	k.came(c)
+	ended := make(chan error, 1)
+	var parts sync.WaitGroup
+	parts.Go(func() { ended <- ob.Run(ctx, k.earOf(ctx, c, from)) })
+	parts.Go(func() { k.list(ctx, c) })
 	if again {
-		k.wg.Go(func() {
+		parts.Go(func() {
 			k.watchNow(ctx, c)
 			c.watched.all()
 		})
 	}
-	defer func() {
-		c.gone()
-		<-ended
-		k.forget(c, from) // before a process that does not obey takes its time
-		_ = ob.Close()
-	}()
+	err = k.attend(ctx, c, from, ended)
+	c.gone()
+	parts.Wait()
+	k.forget(c, from, err) // before a process that does not obey takes its time
+	_ = ob.Close()
+	k.shut()
+}
+
+// errLost ends a connection that its server ended.
+var errLost = errors.New("the connection ended")
+
+// attend waits until a connection is over. The error is why it is lost; nil where it was not
+// wanted any more.
+func (k *clients) attend(ctx context.Context, c *client, from *mcp.Caller, ended <-chan error) error {
 	tick := time.NewTicker(clientIdle / 5)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-from.Ended:
-			return
-		case <-ended:
-			return
+			return nil
+		case err := <-ended:
+			if ctx.Err() != nil || isOver(from.Ended) {
+				return nil
+			}
+			return errors.Join(errLost, err)
 		case <-c.watched.rewatch:
 			k.wg.Go(func() { k.watchNow(ctx, c) })
 		case <-tick.C:
 			if k.idle(c) {
-				return
+				return nil
 			}
 		}
 	}
@@ -238,19 +274,36 @@ func (k *clients) idle(c *client) bool {
 	return true
 }
 
-// forget takes out a connection that ended. What is watched there is watched on another one,
-// unless the client has gone as well.
-func (k *clients) forget(c *client, from *mcp.Caller) {
+// forget takes out a connection that ended, and notes why it is lost, if it is. What is
+// watched there is watched on another one, unless the client has gone as well.
+func (k *clients) forget(c *client, from *mcp.Caller, lost error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.drop(c)
+	c.lose(lost, time.Now())
 	switch {
 	case isOver(from.Ended):
-		delete(k.watched, c.key)
-	case !k.closed && k.byKey[c.key] == nil && !c.watched.restoring && c.watched.any():
-		c.watched.restoring = true
-		k.wg.Go(func() { k.restore(from, c.watched) })
+		if k.kept[c.key] == c.kept {
+			delete(k.kept, c.key)
+		}
+	case !k.closed && k.byKey[c.key] == nil && !c.restoring && c.watched.any():
+		c.restoring = true
+		k.wg.Go(func() { k.restore(from, c.kept) })
 	}
+}
+
+// came notes that a connection is up.
+func (k *clients) came(c *client) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c.back.up(time.Now())
+}
+
+// shut notes that one connection is closed.
+func (k *clients) shut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closing--
 }
 
 // close ends every connection and waits for it.

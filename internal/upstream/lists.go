@@ -85,8 +85,7 @@ func (s *Server) ear(c *changes) era.Ear {
 	return e
 }
 
-// quietEar hears on the connection of one client, where only the log concerns us: what is
-// listed and watched is so on the shared one.
+// quietEar hears what concerns the log only.
 func (s *Server) quietEar() era.Ear {
 	return era.Ear{
 		Changed: func(mcp.Kind) {},
@@ -102,11 +101,20 @@ func (s *Server) quietEar() era.Ear {
 // maxSaid is how much the log shows of what a server says outside of any call.
 const maxSaid = 256
 
-// list fetches some kinds and publishes all.
+// list fetches some kinds over the shared connection and publishes all.
 func (s *Server) list(ctx context.Context, ob era.Outbound, kinds []mcp.Kind) error {
 	s.mu.Lock()
 	all := s.lists
 	s.mu.Unlock()
+	if err := s.fetch(ctx, ob, kinds, &all); err != nil {
+		return err
+	}
+	s.publish(ob, all)
+	return nil
+}
+
+// fetch lists some kinds anew.
+func (s *Server) fetch(ctx context.Context, ob era.Outbound, kinds []mcp.Kind, all *lists) error {
 	for _, k := range kinds {
 		l, err := ob.List(ctx, k, s.p.List)
 		if err != nil {
@@ -125,15 +133,13 @@ func (s *Server) list(ctx context.Context, ob era.Outbound, kinds []mcp.Kind) er
 		}
 		all[k].listing, all[k].until = l, time.Now().Add(fresh)
 	}
-	s.publish(ob, all)
 	return nil
 }
 
-// publish hands over what the server lists now.
-func (s *Server) publish(ob era.Outbound, all lists) {
-	info := ob.Info()
+// part is what lists of the server come to, and which of them are not whole.
+func (s *Server) part(info era.Info, all lists) (part *catalog.Part, partial []string) {
 	var given catalog.Lists
-	var left, partial, gateways []string
+	var left, gateways []string
 	for _, k := range everyKind {
 		given[k].None = !info.Has[k]
 		l := all[k].listing
@@ -154,8 +160,18 @@ func (s *Server) publish(ob era.Outbound, all lists) {
 	if !s.p.Instructions {
 		instructions = ""
 	}
-	part := catalog.Prepare(s.p.Name, instructions, given, s, s.p.Catalog)
+	part = catalog.Prepare(s.p.Name, instructions, given, s, s.p.Catalog)
 	part.Left, part.Gateways = append(left, part.Left...), slices.Compact(slices.Sorted(slices.Values(gateways)))
+	if s.p.Prefix != nil {
+		part.Prefix(*s.p.Prefix)
+	}
+	return part, partial
+}
+
+// publish hands over what the server lists now.
+func (s *Server) publish(ob era.Outbound, all lists) {
+	info := ob.Info()
+	part, partial := s.part(info, all)
 	for _, one := range part.Left {
 		s.p.Log.Warn("leaves out " + one)
 	}
@@ -167,6 +183,7 @@ func (s *Server) publish(ob era.Outbound, all lists) {
 	s.lists, s.unlisted = all, false
 	s.status.Entries, s.status.Partial, s.status.Left, s.status.Info = part.Count(), strings.Join(partial, "; "), part.Left, info
 	s.mu.Unlock()
+	s.clients.publish(part)
 	s.p.Publish(part)
 }
 

@@ -15,10 +15,10 @@ const (
 )
 
 // earOf hears what belongs to no call on the connection of one client: changes of what that
-// client watches, and log lines for it. What is listed is listed on the shared one.
+// client watches and of what it sees, and log lines for it.
 func (k *clients) earOf(ctx context.Context, c *client, from *mcp.Caller) era.Ear {
 	e := k.s.quietEar()
-	e.Updated = c.watched.updated
+	e.Changed, e.Updated = c.changed.add, c.watched.updated
 	if from.Back == nil {
 		return e
 	}
@@ -48,7 +48,7 @@ func (k *clients) watchNow(ctx context.Context, c *client) {
 
 // restore makes a connection again on which a client watches resources, with back-off, until
 // it is up, or nobody watches.
-func (k *clients) restore(from *mcp.Caller, w *watchers) {
+func (k *clients) restore(from *mcp.Caller, of *kept) {
 	for wait := restoreFirst; ; wait = min(2*wait, restoreMost) {
 		timer := time.NewTimer(wait)
 		select {
@@ -57,7 +57,7 @@ func (k *clients) restore(from *mcp.Caller, w *watchers) {
 		case <-k.ctx.Done():
 		}
 		timer.Stop()
-		if k.ctx.Err() == nil && !isOver(from.Ended) && w.any() {
+		if k.ctx.Err() == nil && !isOver(from.Ended) && of.watched.any() {
 			if _, err := k.s.current(); err != nil { // the shared one is down as well
 				continue
 			}
@@ -67,24 +67,24 @@ func (k *clients) restore(from *mcp.Caller, w *watchers) {
 			}
 			leave()
 		}
-		if k.restored(from, w) {
+		if k.restored(from, of) {
 			return
 		}
 	}
 }
 
 // restored tells whether nothing is left to be made again.
-func (k *clients) restored(from *mcp.Caller, w *watchers) bool {
+func (k *clients) restored(from *mcp.Caller, of *kept) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := clientKey(from)
 	over := isOver(from.Ended)
-	if k.byKey[key] == nil && !k.closed && !over && w.any() { // it was lost once more
+	if k.byKey[key] == nil && !k.closed && !over && of.watched.any() { // it was lost once more
 		return false
 	}
-	w.restoring = false
-	if k.watched[key] == w && k.byKey[key] == nil && (over || !w.any()) {
-		delete(k.watched, key)
+	of.restoring = false
+	if over && k.kept[key] == of && k.byKey[key] == nil {
+		delete(k.kept, key)
 	}
 	return true
 }

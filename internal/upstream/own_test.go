@@ -180,7 +180,7 @@ func TestASessionWatchesOnItsOwnConnection(t *testing.T) {
 		}
 		time.Sleep(2 * clientIdle)
 		synctest.Wait()
-		if r.clients.find(a) != nil || len(r.clients.watched) != 0 {
+		if r.clients.find(a) != nil || r.clients.keptAs(a).watched.any() {
 			t.Error("the connection stays though nobody watches")
 		}
 	})
@@ -219,8 +219,8 @@ func TestWhatIsWatchedIsWatchedAgain(t *testing.T) {
 		time.Sleep(time.Hour)
 		stop()
 		synctest.Wait()
-		if n := len(l.dialed()); n != 5 || len(r.clients.watched) != 0 {
-			t.Errorf("%d connections were made, %d are watched", n, len(r.clients.watched))
+		if n := len(l.dialed()); n != 5 || len(r.clients.kept) != 0 {
+			t.Errorf("%d connections were made, %d clients are remembered", n, len(r.clients.kept))
 		}
 	})
 }
@@ -236,7 +236,7 @@ func TestARefusedWatchLeavesNothing(t *testing.T) {
 		}
 		time.Sleep(2 * clientIdle)
 		synctest.Wait()
-		if len(r.clients.watched) != 0 || len(r.clients.byKey) != 0 {
+		if r.clients.keptAs(from("A", "p", `{}`, nil)).watched.any() || len(r.clients.byKey) != 0 {
 			t.Error("something is left")
 		}
 	})

@@ -66,6 +66,8 @@ type peer struct {
 	script func(w *wire, m *jsonrpc.Message) error
 	refuse func(n int) error // what Dial answers, where not nil
 
+	slowEnd time.Duration // how long a connection takes to close
+
 	mu    sync.Mutex
 	dials []time.Time // guarded by mu
 	got   []string    // guarded by mu: "1 initialize"
@@ -99,6 +101,7 @@ func (l *locked) Write(b []byte) (int, error) {
 }
 
 func (p *peer) serve(w *wire, r io.Reader) error {
+	defer time.Sleep(p.slowEnd)
 	lines := jsonrpc.NewLineReader(r, 1<<24)
 	for {
 		line, err := lines.Next()

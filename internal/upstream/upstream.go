@@ -43,12 +43,13 @@ type Params struct {
 	// Older is tried where Dialer's transport is not what the server speaks; nil for none.
 	Older          transport.Dialer
 	OlderTransport string
-	Self           []byte // our Implementation object, as servers see it
-	Via            string // our id, by which a request that comes back to us is known; empty for none
-	PerClient      bool   // each client has a connection of its own, where the server is stateful
-	Clients        int    // of those at most
-	Roots          []byte // raw array of the roots that we name ourselves; nil for none
-	Instructions   bool   // what the server says of itself is shown
+	Self           []byte  // our Implementation object, as servers see it
+	Via            string  // our id, by which a request that comes back to us is known; empty for none
+	PerClient      bool    // each client has a connection of its own, where the server is stateful
+	Clients        int     // of those at most
+	Roots          []byte  // raw array of the roots that we name ourselves; nil for none
+	Instructions   bool    // what the server says of itself is shown
+	Prefix         *string // before the names of its entries in place of Name; nil for Name
 	StartTimeout   time.Duration
 	CallTimeout    time.Duration // without an answer or progress
 	CallMax        time.Duration // in all
@@ -60,6 +61,7 @@ type Params struct {
 	// Publish hands over what the server contributes; nil for nothing any more. It must
 	// not call back into the Server. It is called from one goroutine at a time.
 	Publish func(*catalog.Part)
+	Renewed func() // called when what Own gives changed, likewise; nil for nobody
 	Log     *slog.Logger
 }
 
@@ -127,6 +129,9 @@ func New(p Params) *Server {
 		admits:  true,
 		status:  Status{Name: p.Name, Transport: p.Transport, State: Idle, Since: time.Now()},
 	}
+	if s.p.Renewed == nil {
+		s.p.Renewed = func() {}
+	}
 	s.clients = newClients(s)
 	return s
 }
@@ -150,7 +155,7 @@ func (s *Server) Status() Status {
 // Tried is closed once the first attempt to connect and list has ended, either way.
 func (s *Server) Tried() <-chan struct{} { return s.tried }
 
-// Asked tells that a client listed: a list that the server does not announce changes of is
+// Asked tells that some client listed: a list that the server does not announce changes of is
 // fetched again once it is stale, and so is one that could not be fetched when it changed.
 func (s *Server) Asked() {
 	if s.stale() {

@@ -14,9 +14,8 @@ import (
 
 // watchers are those who want to hear when resources of one server change.
 type watchers struct {
-	turn      chan struct{} // holds one: whoever tells the server what is wanted
-	rewatch   chan struct{} // holds one: less is watched than the server was told
-	restoring bool          // guarded by clients.mu: the lost connection of a client is being made again
+	turn    chan struct{} // holds one: whoever tells the server what is wanted
+	rewatch chan struct{} // holds one: less is watched than the server was told
 
 	mu    sync.Mutex
 	byURI map[string]map[*watcher]bool // guarded by mu

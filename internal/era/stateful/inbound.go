@@ -188,7 +188,7 @@ func (b *Inbound) initialize(in *era.Incoming) era.Answer {
 		}
 		opened = s.ID
 	}
-	seen, _ := b.p.Feed.Seen(&mcp.Caller{Principal: in.Principal, Capabilities: capabilities, Scope: s.Scope})
+	seen, _ := b.p.Feed.Seen(&mcp.Caller{Principal: in.Principal, Session: s.ID, Capabilities: capabilities, Scope: s.Scope})
 	s.SetBack(&line{b, s})
 	if !s.Open(revision.Date, capabilities, seen) {
 		return failure(m.ID, mcp.Errorf(mcp.InvalidRequest, "session", "initialize was already called here"))
