@@ -33,9 +33,8 @@ func (k *counter) add(s *gatetest.Server, n int) int {
 
 // asker is gatetest's asking server with these tools as well: open says how many calls are
 // open beside its own, calls how many there were, hold asks a form and takes it back once
-// release is called, and heard says
-// how often a client told since that its roots changed, refused how many of
-// the late tool's questions were.
+// release is called, blocks asks a sampling of each kind of content, and heard says how often a
+// client told since that its roots changed, refused how many of the late tool's questions were.
 func asker() *gatetest.Server {
 	s := gatetest.New("asking")
 	asks, handles := s.Call, s.Handle
@@ -45,7 +44,7 @@ func asker() *gatetest.Server {
 		g, _ := releases.LoadOrStore(s, make(chan struct{}))
 		return g.(chan struct{})
 	}
-	s.Tools = append(s.Tools, gatetest.Tool("open"), gatetest.Tool("calls"), gatetest.Tool("hold"), gatetest.Tool("release"), gatetest.Tool("heard"), gatetest.Tool("refused"))
+	s.Tools = append(s.Tools, gatetest.Tool("open"), gatetest.Tool("calls"), gatetest.Tool("hold"), gatetest.Tool("release"), gatetest.Tool("blocks"), gatetest.Tool("heard"), gatetest.Tool("refused"))
 	s.Call = func(c *gatetest.Call) {
 		switch c.Name {
 		case "open":
@@ -61,6 +60,9 @@ func asker() *gatetest.Server {
 			return
 		case "refused":
 			c.Text(strconv.Itoa(c.Server.Count("late refused")))
+			return
+		case "blocks":
+			blocks(c)
 			return
 		case "release":
 			select {
@@ -85,6 +87,17 @@ func asker() *gatetest.Server {
 		handles(c)
 	}
 	return s
+}
+
+// blocks asks with all that messages of a sampling may have since 2025-11-25.
+func blocks(c *gatetest.Call) {
+	given, ok := c.Question("blocks", "sampling/createMessage", `{"messages":[`+
+		`{"role":"user","content":[{"type":"text","text":`+string(gatetest.Member(c.Arguments, "tag"))+`},{"type":"audio","data":"c25k","mimeType":"audio/wav"}]},`+
+		`{"role":"assistant","content":{"type":"tool_use","id":"c","name":"add","input":{"n":1}}},`+
+		`{"role":"user","content":[{"type":"tool_result","toolUseId":"c","content":[{"type":"text","text":"2"}]}]}],"maxTokens":10}`)
+	if ok {
+		c.Text(string(given))
+	}
 }
 
 func hold(c *gatetest.Call, released <-chan struct{}) {

@@ -177,6 +177,17 @@ func TestCallParams(t *testing.T) {
 			t.Errorf("%s: the sender's bytes were written to", tt.name)
 		}
 	}
+	for method, raw := range map[string]string{
+		mcp.PromptsGet: `{"name":"%s"}`, mcp.ResourcesRead: `{"uri":"%s"}`, mcp.Subscribe: `{"uri":"%s"}`, mcp.Unsubscribe: `{"uri":"%s"}`,
+		mcp.TasksGet: `{"taskId":"%s"}`, mcp.TasksUpdate: `{"inputResponses":{"taskId":1}, "taskId":"%s"}`, mcp.TasksCancel: `{"taskId":"%s"}`,
+		mcp.Completion: `{"ref":{"type":"ref/prompt","name":"%s"},"argument":{"name":"s.t"}}`, "x-acme/echo": `{"name":"s.t"}`,
+	} {
+		origin := strings.ReplaceAll(raw, "%s", "t")
+		c := &mcp.Call{Method: method, Name: "s.t", Target: mcp.Target{Origin: "t"}, Params: mcp.Params{Raw: []byte(strings.ReplaceAll(raw, "%s", "s.t"))}}
+		if got := string(CallParams(c, nil)); got != origin {
+			t.Errorf("%s: %s, want %s", method, got, origin)
+		}
+	}
 	same := &mcp.Call{Name: "t", Target: mcp.Target{Origin: "t"}, Params: mcp.Params{Raw: []byte(`{"name":"t"}`)}}
 	if got := CallParams(same, nil); &got[0] != &same.Params.Raw[0] {
 		t.Error("params that need no change are copied")

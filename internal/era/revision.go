@@ -23,12 +23,13 @@ type Revision struct {
 	Sounds    bool // content may be audio
 	Links     bool // content may be a link to a resource
 	Blocks    bool // a message of a sampling may have several blocks of content
+	Uses      bool // a block of such a message may be the use of a tool, or what that gave
 }
 
 // Revisions is the one table of revisions, newest first.
 var Revisions = [...]Revision{
-	{Date: "2026-07-28", Stateless: true, Header: true, Titles: true, Sounds: true, Links: true, Blocks: true},
-	{Date: "2025-11-25", Header: true, Titles: true, Resumes: true, Primes: true, URLs: true, Sounds: true, Links: true, Blocks: true},
+	{Date: "2026-07-28", Stateless: true, Header: true, Titles: true, Sounds: true, Links: true, Blocks: true, Uses: true},
+	{Date: "2025-11-25", Header: true, Titles: true, Resumes: true, Primes: true, URLs: true, Sounds: true, Links: true, Blocks: true, Uses: true},
 	{Date: "2025-06-18", Header: true, Titles: true, Resumes: true, Sounds: true, Links: true},
 	{Date: "2025-03-26", Batches: true, Resumes: true, Sounds: true},
 	{Date: "2024-11-05"},

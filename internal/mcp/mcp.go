@@ -77,7 +77,7 @@ type Target struct {
 	Server     string // empty where the gateway itself answers
 	Kind       string // for records: "tool", "prompt", "resource", "list" …
 	Canonical  string // <server>.<tool>
-	Origin     string // the entry's name, or the resource's URI, at its server
+	Origin     string // the entry's name, the resource's URI or the task's id, at its server
 	Definition []byte // the entry as the server defined it, raw; nil for none
 	Handler    Handler
 }

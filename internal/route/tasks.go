@@ -15,7 +15,8 @@ import (
 // so.
 const sealedTask = "mgwt1."
 
-// task routes what is asked of a task to the server that has it.
+// task routes what is asked of a task to the server that has it, which is asked by its own id:
+// the target's origin.
 func (r *Router) task(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	id, _ := rawjson.Text(rawjson.Get(c.Params.Raw, mcp.MemberTaskID))
 	server, origin, ok := r.OpenTask(c.From, id)
@@ -27,7 +28,6 @@ func (r *Router) task(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		return nil, mcp.Errorf(mcp.InvalidParams, "unknown_task", "there is no such task; its server is gone")
 	}
 	c.Name = id
-	c.Params.Raw = rawjson.AppendEdited(nil, c.Params.Raw, rawjson.Edit{Key: mcp.MemberTaskID, Value: rawjson.AppendText(nil, origin)})
 	c.Target = mcp.Target{Server: server, Kind: "task", Canonical: server, Origin: origin, Handler: handler}
 	return r.pass(ctx, c, r.view(c.From))
 }

@@ -172,7 +172,7 @@ func (b *back) forClient(method string, params []byte) (out []byte, minted strin
 		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: mcp.MemberElicitationID, Value: rawjson.AppendText(nil, minted)})
 	}
 	if method == mcp.CreateMessage {
-		params = projectMessages(params, b.revision)
+		params = projectQuestion(params, b.revision)
 	}
 	return params, minted
 }

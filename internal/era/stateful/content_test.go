@@ -46,19 +46,8 @@ func TestContentThatNobodyKnowsStays(t *testing.T) {
 		if got := string(projectMessages([]byte(s), r)); got != s {
 			t.Errorf("messages: %s became %s", s, got)
 		}
-	}
-}
-
-// One message has one block before 2025-11-25.
-func TestBlocksOfOneMessageBecomeMessages(t *testing.T) {
-	const in = `{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},{"role":"assistant","content":[]}],"maxTokens":1}`
-	for date, want := range map[string]string{
-		"2025-06-18": `{"messages":[{"role":"user","content":{"type":"text","text":"a"}},{"role":"user","content":{"type":"text","text":"b"}}],"maxTokens":1}`,
-		"2025-11-25": in,
-	} {
-		r, _ := era.Find(date)
-		if got := string(projectMessages([]byte(in), r)); got != want {
-			t.Errorf("%s: %s\nnot %s", date, got, want)
+		if got := string(projectQuestion([]byte(s), r)); got != s {
+			t.Errorf("a question: %s became %s", s, got)
 		}
 	}
 }

@@ -202,7 +202,7 @@ func (o *Outbound) begin(m *jsonrpc.Message, ask func(ctx context.Context) ([]by
 			return
 		}
 		defer o.asking.settle(m.ID, q) // while its answer is written it counts
-		body := jsonrpc.AppendResult(nil, m.ID, era.CleanResult(result))
+		body := jsonrpc.AppendResult(nil, m.ID, o.readable(m.Method, era.CleanResult(result)))
 		if err != nil {
 			body = refusal(m.ID, err)
 		}
@@ -212,6 +212,17 @@ func (o *Outbound) begin(m *jsonrpc.Message, ask func(ctx context.Context) ([]by
 		end()
 	}
 	return bad
+}
+
+// readable is a client's answer as the server's revision has it. Answers to other questions are
+// the same in all: a form has an array only where the server asked for one, whatever its
+// revision, and nobody must read the _meta of a root.
+func (o *Outbound) readable(method string, result []byte) []byte {
+	r := o.revision.Load()
+	if method != mcp.CreateMessage || r == nil {
+		return result
+	}
+	return projectAnswer(result, *r)
 }
 
 // put puts a question to the caller of one call, until ctx or the call ends.
@@ -246,8 +257,8 @@ func (o *Outbound) send(body []byte) {
 	ctx, stop := context.WithTimeout(o.asking.ctx, answerTime)
 	defer stop()
 	m := transport.Message{Body: body}
-	if h := o.header.Load(); h != nil { // a server may ping before it has answered initialize
-		m.Header = *h
+	if o.revision.Load() != nil { // a server may ping before it has answered initialize
+		m.Header = o.link.Header
 	}
 	_ = o.link.Conn.Send(ctx, m)
 }
