@@ -10,15 +10,11 @@ import (
 
 	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/era"
-	"mcpgateway/internal/era/stateful"
 	"mcpgateway/internal/mcp"
 )
 
-const (
-	clientIdle = 5 * time.Minute  // without a call, a connection that belongs to one client is ended
-	maxNotes   = 64               // notifications of clients that one server has not taken yet
-	noteTime   = 10 * time.Second // how long a server may take to take one
-)
+// clientIdle is when a connection that belongs to one client is ended, without a call.
+const clientIdle = 5 * time.Minute
 
 // clients are the connections to one server that belong to one client each.
 type clients struct {
@@ -329,90 +325,4 @@ func (k *clients) find(from *mcp.Caller) era.Outbound {
 	default:
 		return nil
 	}
-}
-
-// reachFor connects for one client, in the way that the shared connection was made. own
-// tells whether each call has a stream of its own.
-func (s *Server) reachFor(ctx context.Context, from *mcp.Caller) (ob era.Outbound, own bool, err error) {
-	s.mu.Lock()
-	dialer := s.dialer
-	s.mu.Unlock()
-	conn, err := dialer.Dial(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	ob, err = outbound(stateful.Connect(ctx, conn, s.hello(from)))
-	if err != nil {
-		return nil, false, errors.Join(err, conn.Close())
-	}
-	return ob, conn.OwnStream(), nil
-}
-
-// hello is what we say of ourselves in the handshake of a stateful revision: for the client
-// that the connection belongs to, or nil for the shared one.
-func (s *Server) hello(from *mcp.Caller) stateful.Params {
-	p := stateful.Params{Self: s.p.Self, Via: s.p.Via, Report: s.report}
-	switch {
-	case from != nil:
-		p.PerClient = true
-		p.From = s.named(from)
-		p.Capabilities = era.Cut(from.Capabilities, "elicitation", "sampling", "roots")
-	case s.p.Roots != nil:
-		p.Capabilities, p.Roots = []byte(era.AllQuestionsAndRoots), s.p.Roots
-	case s.p.PerClient: // it lists for all: what only some clients can use as well
-		p.Capabilities, p.Roots = []byte(era.AllQuestionsAndRoots), []byte("[]")
-	default:
-		p.Capabilities = []byte(era.AllQuestions)
-	}
-	return p
-}
-
-// report keeps what operators should know of the server's questions.
-func (s *Server) report(advice string) {
-	s.mu.Lock()
-	news := s.status.Advice != advice
-	s.status.Advice = advice
-	s.mu.Unlock()
-	if news {
-		s.p.Log.Warn(advice)
-	}
-}
-
-// Notify passes a client's notification on to the connection that is this client's alone,
-// or, where the client speaks with this server only, to the shared one. A change of roots
-// concerns nobody on a shared connection. It does not wait for the server.
-func (s *Server) Notify(from *mcp.Caller, method string, params []byte) {
-	s.mu.Lock()
-	ob := s.ob
-	s.mu.Unlock()
-	switch {
-	case ob == nil:
-		return
-	case s.p.PerClient && !ob.Info().Stateless:
-		ob = s.clients.find(from)
-	case from.Scope.Server == "" || method == mcp.NoteRootsListChanged:
-		return
-	}
-	if ob == nil {
-		return
-	}
-	s.clients.note(func(ctx context.Context) { _ = ob.Notify(ctx, method, params) })
-}
-
-// note runs f, which writes a notification. Where the server takes none it is dropped.
-func (k *clients) note(f func(ctx context.Context)) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.closed || k.notes >= maxNotes {
-		return
-	}
-	k.notes++
-	k.wg.Go(func() {
-		ctx, stop := context.WithTimeout(k.ctx, noteTime)
-		defer stop()
-		f(ctx)
-		k.mu.Lock()
-		k.notes--
-		k.mu.Unlock()
-	})
 }

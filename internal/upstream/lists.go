@@ -186,22 +186,3 @@ func (s *Server) publish(ob era.Outbound, all lists) {
 	s.clients.publish(part)
 	s.p.Publish(part)
 }
-
-// Has says for people what a server offers.
-func (st Status) Has() string {
-	out := countOf(st.Entries[mcp.Tools], "tool")
-	if n := st.Entries[mcp.Prompts]; n > 0 {
-		out += ", " + countOf(n, "prompt")
-	}
-	if n := st.Entries[mcp.Resources] + st.Entries[mcp.Templates]; n > 0 {
-		out += ", " + countOf(n, "resource")
-	}
-	return out
-}
-
-func countOf(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

@@ -20,20 +20,6 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// State is where a server is in its life.
-type State string
-
-const (
-	Idle      State = "idle"      // not started yet
-	Starting  State = "starting"  // first or next connection under way
-	Ready     State = "ready"     // calls reach it
-	Down      State = "down"      // tried again, with back-off
-	CrashLoop State = "crashloop" // ended too often; tried again, seldom
-	Failed    State = "failed"    // cannot start until somebody mends something; tried again, with back-off
-	Draining  State = "draining"  // takes no more calls, finishes those it has
-	Stopped   State = "stopped"
-)
-
 // Params are what a Server is made of.
 type Params struct {
 	Name      string
@@ -96,26 +82,6 @@ type Server struct {
 	fell     time.Time        // guarded by mu: the end of the last connection that was up
 }
 
-// Status is a server's state for people.
-type Status struct {
-	Name      string
-	Transport string
-	State     State
-	Reason    string
-	Info      era.Info
-	Entries   [mcp.Kinds]int
-	Since     time.Time
-	Restarts  int
-	Partial   string
-	Left      []string
-	Advice    string // what its questions to clients need, where one was refused
-	Stderr    []string
-	InFlight  int
-}
-
-// maxStderr bounds the lines of stderr in a Status.
-const maxStderr = 20
-
 // New makes a Server; Run starts it.
 func New(p Params) *Server {
 	s := &Server{
@@ -138,19 +104,6 @@ func New(p Params) *Server {
 
 // Name is the server's name.
 func (s *Server) Name() string { return s.p.Name }
-
-// Status is the server's present state.
-func (s *Server) Status() Status {
-	s.mu.Lock()
-	st := s.status
-	st.InFlight = s.open
-	s.mu.Unlock()
-	if s.p.Stderr != nil && st.State != Ready {
-		st.Stderr = s.p.Stderr()
-		st.Stderr = st.Stderr[max(0, len(st.Stderr)-maxStderr):]
-	}
-	return st
-}
 
 // Tried is closed once the first attempt to connect and list has ended, either way.
 func (s *Server) Tried() <-chan struct{} { return s.tried }
@@ -382,16 +335,6 @@ func (s *Server) expire() (stop func()) {
 	}
 }
 
-func (s *Server) set(state State, why string) Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.status.State == Draining && state != Stopped {
-		return s.status
-	}
-	s.status.State, s.status.Reason, s.status.Since = state, why, time.Now()
-	return s.status
-}
-
 func (s *Server) setTried() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -399,12 +342,4 @@ func (s *Server) setTried() {
 		s.isTried = true
 		close(s.tried)
 	}
-}
-
-// reason says what went wrong in one line for people.
-func reason(err error) string {
-	if err == nil {
-		return "the connection ended"
-	}
-	return err.Error()
 }
