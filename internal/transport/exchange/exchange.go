@@ -31,7 +31,7 @@ const (
 type Params struct {
 	URL       string
 	Header    []transport.Header // on every request
-	Client    *http.Client       // nil: a pool of its own
+	Pool      http.RoundTripper  // of TCP connections; nil: one of its own
 	UserAgent string             // where Header names none
 }
 
@@ -41,8 +41,7 @@ type Client struct {
 	err    error // why url cannot be used
 	header http.Header
 	host   string
-	http   http.Client
-	own    *http.Transport // nil where the pool is not ours
+	pool   http.RoundTripper
 }
 
 // New makes a Client and does no I/O. What is wrong with p is told by URL.
@@ -71,15 +70,9 @@ func New(p Params) *Client {
 	if c.header.Get("User-Agent") == "" && p.UserAgent != "" {
 		c.header.Set("User-Agent", p.UserAgent)
 	}
-	if p.Client != nil {
-		c.http = *p.Client
-	} else {
-		c.own = pool(c.url)
-		c.http.Transport = c.own
+	if c.pool = p.Pool; c.pool == nil {
+		c.pool = pool(c.url)
 	}
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c.http.Jar = nil
-	c.http.Timeout = 0 // the context of each request is its bound
 	return c
 }
 
@@ -88,8 +81,8 @@ func (c *Client) URL() (*url.URL, error) { return c.url, c.err }
 
 // CloseIdle closes the connections that nobody uses.
 func (c *Client) CloseIdle() {
-	if c.own != nil {
-		c.own.CloseIdleConnections()
+	if own, ok := c.pool.(*http.Transport); ok {
+		own.CloseIdleConnections()
 	}
 }
 
@@ -178,5 +171,9 @@ func (c *Client) request(ctx context.Context, method string, to *url.URL, own []
 		r.Header.Set(h.Name, h.Value)
 	}
 	r.Header.Set("Accept-Encoding", "identity")
+	if user := to.User; user != nil && r.Header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		r.SetBasicAuth(user.Username(), password)
+	}
 	return r, nil
 }

@@ -130,3 +130,35 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestCredentialsOfTheURL are sent, unless the configuration has its own.
+func TestCredentialsOfTheURL(t *testing.T) {
+	got := make(chan string, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header.Get("Authorization") }))
+	t.Cleanup(srv.Close)
+	at := strings.Replace(srv.URL, "http://", "http://me:s%20x@", 1)
+	for _, tt := range []struct {
+		header []transport.Header
+		want   string
+	}{
+		{nil, "Basic bWU6cyB4"},
+		{[]transport.Header{{Name: "authorization", Value: "Bearer b"}}, "Bearer b"},
+	} {
+		c := New(Params{URL: at, Header: tt.header})
+		link := c.NewLink()
+		to, err := c.URL()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := link.Do(t.Context(), "POST", to, []byte("{}"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Release()
+		if auth := <-got; auth != tt.want {
+			t.Errorf("sent %q, want %q", auth, tt.want)
+		}
+		link.Close()
+		c.CloseIdle()
+	}
+}

@@ -100,7 +100,7 @@ func (l *Link) Do(ctx context.Context, method string, to *url.URL, sent []byte, 
 	r, err := l.client.request(httptrace.WithClientTrace(x.ctx, trace), method, to, own)
 	if err == nil {
 		x.attach(r, sent)
-		x.Response, err = l.client.http.Do(r)
+		x.Response, err = l.client.pool.RoundTrip(r) // an http.Client does no more than follow, which is not wanted
 	}
 	if err != nil {
 		x.Cut()

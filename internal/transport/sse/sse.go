@@ -32,7 +32,7 @@ const (
 type Params struct {
 	URL       string             // of the stream
 	Header    []transport.Header // the configuration's, on every request
-	Client    *http.Client       // nil: a pool of its own
+	Pool      http.RoundTripper  // of TCP connections; nil: one of its own
 	MaxAnswer int                // bytes of an event; zero: DefaultMaxAnswer
 	Limits    jsonrpc.Limits     // of a message; zero: jsonrpc.ServerLimits
 	Log       *slog.Logger       // nil: none
@@ -54,7 +54,7 @@ func New(p Params) *Dialer {
 		p.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Dialer{params: p, client: exchange.New(exchange.Params{
-		URL: p.URL, Header: p.Header, Client: p.Client, UserAgent: p.UserAgent,
+		URL: p.URL, Header: p.Header, Pool: p.Pool, UserAgent: p.UserAgent,
 	})}
 }
 

@@ -362,7 +362,7 @@ func TestStreamResetByHTTP2(t *testing.T) {
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	conn := dial(t, Params{URL: srv.URL, Client: srv.Client()})
+	conn := dial(t, Params{URL: srv.URL, Pool: srv.Client().Transport})
 	if _, err := conn.Do(bounded(t), request("1"), nil); !errors.Is(err, transport.ErrClosed) {
 		t.Errorf("Do: %v", err)
 	}

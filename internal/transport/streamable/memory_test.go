@@ -52,7 +52,7 @@ func bubble(t *testing.T, h http.HandlerFunc, test func(t *testing.T, conn *Conn
 			_ = srv.Serve(l)
 		}()
 		pool := &http.Transport{DialContext: l.dial, DisableCompression: true}
-		conn, err := New(Params{URL: "http://server/mcp", Client: &http.Client{Transport: pool}}).Dial(t.Context())
+		conn, err := New(Params{URL: "http://server/mcp", Pool: pool}).Dial(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
