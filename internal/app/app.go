@@ -170,7 +170,8 @@ func (a *App) buildRegistry() {
 	a.registry = registry.New(registry.Params{Catalog: a.catalog, Bounds: bounds, Build: a.buildServer, ListWait: limits.ListWait, Most: limits.Servers})
 }
 
-// maxBytes bounds what all clients together may make us hold.
+// maxBytes bounds what all clients together may make us hold: their messages, and what waits for
+// them. Past it new requests are refused; what calls in flight have to say still goes out.
 const maxBytes = 512 << 20
 
 // build wires the path, from the listener to the servers. It cannot fail.

@@ -98,7 +98,7 @@ func (a *App) startHTTP() error {
 }
 
 // stopHTTP takes no new connections, lets calls end, then streams.
-func (a *App) stopHTTP(ctx context.Context, srv *http.Server) error {
+func (a *App) stopHTTP(ctx context.Context, srv listen.Server) error {
 	shut := make(chan error, 1)
 	go func() { shut <- srv.Shutdown(ctx) }()
 	a.drain(ctx)

@@ -23,10 +23,8 @@ type poster struct {
 
 func newPoster(c *core, url string) poster {
 	return poster{c, url, &http.Client{
-		// Servers end a connection on which no header came in time. This transport dials ahead and
-		// keeps what it did not need, so that it must let go of it first: a POST on a connection
-		// that is being closed is not sent again.
-		Transport: &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 512, IdleConnTimeout: 2 * time.Second, DisableCompression: true},
+		// Idle connections go before servers close them, as those of http.DefaultTransport do.
+		Transport: &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 512, IdleConnTimeout: 90 * time.Second, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return errors.New("a redirect")
 		},

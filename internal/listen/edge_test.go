@@ -365,7 +365,7 @@ func TestTokensLetIn(t *testing.T) {
 func TestAStalledClientIsCut(t *testing.T) {
 	w := &stuckWriter{ResponseRecorder: httptest.NewRecorder()}
 	gone := make(chan struct{})
-	s := newStream(w, func() { close(gone) })
+	s := newStream(w, roomy(), func() { close(gone) })
 	s.Notify([]byte(`{"jsonrpc":"2.0","method":"a"}`))
 	soon(t, "the end of the client", gone)
 	s.writer.Wait()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -17,35 +16,6 @@ import (
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/session"
 )
-
-// Bounds on how a client may talk HTTP.
-const (
-	maxHeader  = 32 << 10
-	headerTime = 5 * time.Second
-	bodyTime   = 30 * time.Second
-	idleTime   = 120 * time.Second
-)
-
-// NewServer makes the HTTP server for a handler, bounded against slow and greedy clients.
-func NewServer(h http.Handler, base context.Context) *http.Server {
-	return &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Body != http.NoBody { // whoever reads it whole lifts the deadline; net/http reads what a handler leaves
-				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
-			}
-			if len(r.TransferEncoding) > 0 {
-				// net/http hides whether a length was given as well, when the connection must
-				// end, since what follows may be hidden in the body (RFC 9112, section 6.1).
-				w.Header().Set("Connection", "close")
-			}
-			h.ServeHTTP(w, r)
-		}),
-		MaxHeaderBytes:    maxHeader,
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
-		BaseContext:       func(net.Listener) context.Context { return base },
-	}
-}
 
 // serveMCP is Streamable HTTP, of both eras.
 func (l *Listener) serveMCP(w http.ResponseWriter, r *http.Request) {
@@ -100,8 +70,8 @@ func (l *Listener) readBody(w http.ResponseWriter, r *http.Request) (body []byte
 		refuse(w, http.StatusRequestEntityTooLarge, "size", tooLarge)
 		return nil, nil, false
 	}
-	counted := &counted{r: http.MaxBytesReader(w, r.Body, int64(l.p.Body)), l: l}
-	give := func() { l.held.Add(-counted.n) }
+	counted := &counted{r: http.MaxBytesReader(w, r.Body, int64(l.p.Body)), load: &l.load}
+	give := func() { l.load.add(-counted.n) }
 	defer func() {
 		if !ok {
 			give()
@@ -132,16 +102,16 @@ var errFull = errors.New("clients make us hold as much as they may")
 
 // counted is a body whose bytes count while its request lives.
 type counted struct {
-	r io.Reader
-	l *Listener
-	n int64
+	r    io.Reader
+	load *load
+	n    int
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	c.n += int64(n)
-	c.l.held.Add(int64(n))
-	if c.l.full() {
+	c.n += n
+	c.load.add(n)
+	if c.load.full() {
 		return n, errFull
 	}
 	return n, err
@@ -218,7 +188,7 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string, to m
 		l.p.First()
 		ctx, stop := context.WithCancel(r.Context()) // a client that closes the stream cancels
 		defer stop()
-		s := newStream(w, stop)
+		s := newStream(w, &l.load, stop)
 		in.Out = s
 		s.finish(l.p.Edges.Stateless.Serve(ctx, in))
 		return
@@ -235,7 +205,7 @@ func (l *Listener) post(w http.ResponseWriter, r *http.Request, who string, to m
 // answerStateful serves one message of a session. A client that goes away does not cancel
 // its call (2025-11-25, transports, Sending Messages to the Server, 6).
 func (l *Listener) answerStateful(w http.ResponseWriter, r *http.Request, in *era.Incoming) {
-	s := newStream(w, nil)
+	s := newStream(w, &l.load, nil)
 	in.Out = s
 	if in.Session == nil || in.Message.Kind != jsonrpc.Request {
 		s.finish(l.p.Edges.Stateful.Serve(r.Context(), in))
@@ -291,7 +261,7 @@ func (l *Listener) postBatch(w http.ResponseWriter, r *http.Request, who string,
 	}
 	l.p.First()
 	defer s.Use()()
-	out := newStream(w, nil)
+	out := newStream(w, &l.load, nil)
 	out.keep(s, true)
 	answer := batch(messages, func(raw []byte) []byte {
 		m, err := jsonrpc.Parse(raw, l.p.Limits)
@@ -353,7 +323,7 @@ func (l *Listener) get(w http.ResponseWriter, r *http.Request, who string, to mc
 	}
 	ctx, stop := l.whileOpen(r.Context())
 	defer stop()
-	out := newStream(w, stop)
+	out := newStream(w, &l.load, stop)
 	out.keep(s, false)
 	out.begin()
 	l.p.Edges.Stateful.Stream(ctx, s, out)

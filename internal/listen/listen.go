@@ -41,7 +41,7 @@ type Params struct {
 	Body     int          // bytes of one message from a client
 	Requests int          // in flight on one pipe
 	Streams  *quota.Quota // open GET and SSE streams
-	Bytes    int64        // of bodies, and of answers that wait for clients, in all
+	Bytes    int64        // of bodies, and of what waits for clients, in all; past it new requests are refused
 	Tokens   []Token
 	Names    mcp.Scope              // style of names where a client does not say
 	Known    func(name string) bool // tells the servers that have an endpoint of their own; nil for none
@@ -53,7 +53,7 @@ type Params struct {
 // A Listener serves clients until Close.
 type Listener struct {
 	p       Params
-	held    atomic.Int64    // bytes of bodies, and of answers that wait for clients
+	load    load            // bodies, and what waits for clients
 	closing context.Context // ends when streams shall end
 	close   context.CancelFunc
 
@@ -63,7 +63,7 @@ type Listener struct {
 
 // New makes a Listener.
 func New(p Params) *Listener {
-	l := &Listener{p: p, pipes: map[string]*pipe{}}
+	l := &Listener{p: p, load: load{most: p.Bytes}, pipes: map[string]*pipe{}}
 	l.closing, l.close = context.WithCancel(context.Background())
 	return l
 }
@@ -108,9 +108,16 @@ func (l *Listener) scope(w http.ResponseWriter, r *http.Request) (mcp.Scope, boo
 	return s, true
 }
 
-// full tells whether clients make us hold as much as they may; new requests are then
-// refused.
-func (l *Listener) full() bool { return l.held.Load() > l.p.Bytes }
+// A load is how many bytes all clients together make us hold.
+type load struct {
+	most int64
+	held atomic.Int64
+}
+
+func (l *load) add(n int) { l.held.Add(int64(n)) }
+
+// full tells whether it is as much as they may; new requests are then refused.
+func (l *load) full() bool { return l.held.Load() > l.most }
 
 // needsServers tells whether a message is anything but a client's look at what we are:
 // clients probe with a disposable process, which should start nothing.

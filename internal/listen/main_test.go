@@ -48,7 +48,7 @@ type front struct {
 	store *session.Store
 	feed  *fakeFeed
 	top   http.Handler // the guard and all routes
-	srv   *http.Server
+	srv   Server
 	url   string
 	addr  string
 	http  *http.Client
@@ -97,7 +97,7 @@ func newFront(t *testing.T, changes ...func(*setup)) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ts := &httptest.Server{Listener: ln, Config: f.srv}
+	ts := &httptest.Server{Listener: &patient{Listener: ln}, Config: f.srv.Server}
 	ts.Start()
 	f.url, f.addr = ts.URL, ln.Addr().String()
 	f.http = &http.Client{Transport: &http.Transport{DisableCompression: true}}

@@ -37,7 +37,6 @@ type pipe struct {
 // newPipe makes a pipe; its session ends with ctx. edge picks the era's inbound.
 func (l *Listener) newPipe(ctx context.Context, principal string, to mcp.Scope, out *queue, edge func(isStateless bool) era.Inbound) *pipe {
 	p := &pipe{l: l, edge: edge, session: session.New(ctx, principal, to), out: out}
-	out.held = &l.held
 	p.wg.Go(func() { l.p.Edges.Stateful.Stream(p.session.Context(), p.session, out) })
 	return p
 }
@@ -119,7 +118,7 @@ func (p *pipe) message(raw []byte, answer func([]byte)) {
 		answer(inbound.Serve(p.session.Context(), in).Body)
 		return
 	}
-	if p.open.Add(1) > int64(p.l.p.Requests) || p.l.full() {
+	if p.open.Add(1) > int64(p.l.p.Requests) || p.l.load.full() {
 		p.open.Add(-1)
 		answer(era.Refuse(mcp.Errorf(mcp.Overloaded, "overloaded", "too many requests are in flight, or too many answers wait to be read; try again later"), m.ID).Body)
 		return

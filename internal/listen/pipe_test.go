@@ -211,7 +211,7 @@ func TestPipeRequestsAreBounded(t *testing.T) {
 // TestAClosedPipeTakesNothing: what arrives too late starts nothing that nobody waits for.
 func TestAClosedPipeTakesNothing(t *testing.T) {
 	f := newFront(t)
-	out := newQueue(func([]item) error { return nil }, nil)
+	out := newQueue(&f.l.load, func([]item) error { return nil }, nil)
 	p := f.l.newPipe(context.Background(), "local", mcp.Scope{}, out, f.edges.of)
 	p.receive([]byte(hello("0", batches)))
 	p.close()

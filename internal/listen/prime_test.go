@@ -104,7 +104,7 @@ func TestKeepAliveHasNoID(t *testing.T) {
 			one := store.New("a", mcp.Scope{})
 			one.Open(revision, nil, mcp.Seen{})
 			w := &noteWriter{ResponseRecorder: httptest.NewRecorder(), began: time.Now()}
-			s := newStream(w, nil)
+			s := newStream(w, roomy(), nil)
 			s.keep(one, true)
 			time.Sleep(26 * time.Second)
 			s.finish(era.Answer{Status: http.StatusOK, Body: []byte(`{"id":1}`)})

@@ -3,24 +3,27 @@ package listen
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/rawjson"
 )
 
-// Bounds of what waits for one client that does not read. Replies never count.
+// Bounds of the notifications that wait for one client that does not read. fewBytes holds where
+// all clients together make us hold as much as they may: one that reads has less waiting, and
+// loses nothing.
 const (
 	maxPending      = 4096
 	maxPendingBytes = 4 << 20
+	fewBytes        = 64 << 10
 )
 
 // A queue hands messages to one client in order, from a goroutine that lives while there
 // is something to write. Nobody who queues ever waits for the client.
 type queue struct {
+	load  *load              // counts the bytes that wait
 	write func([]item) error // may block; one call at a time
 	gone  func()             // called once a write failed; may be nil
-	held  *atomic.Int64      // counts the bytes of replies that wait; may be nil
 
 	mu      sync.Mutex
 	items   []item // guarded by mu
@@ -40,13 +43,13 @@ type item struct {
 	known bool
 }
 
-func newQueue(write func([]item) error, gone func()) *queue {
-	return &queue{write: write, gone: gone}
+func newQueue(load *load, write func([]item) error, gone func()) *queue {
+	return &queue{load: load, write: write, gone: gone}
 }
 
 // Notify queues a notification. Where too much waits, progress takes the place of the
-// oldest of its own call, a message that waits already is not queued twice, and the rest is
-// dropped.
+// oldest of its own call, news of a list is queued unless the same waits already, and the rest
+// is dropped.
 func (q *queue) Notify(raw []byte) { q.add(item{raw: raw, note: true}) }
 
 // Deliver queues a question to the client, which must arrive.
@@ -62,10 +65,14 @@ func (q *queue) add(it item) {
 		return
 	}
 	if it.note {
-		for q.pending > 0 && (q.pending >= maxPending || q.bytes+len(it.raw) > maxPendingBytes) {
-			if !q.makeRoom(&it) {
+		for q.pending > 0 && (q.pending >= maxPending || q.bytes+len(it.raw) > q.room()) {
+			if q.makeRoom(&it) {
+				continue
+			}
+			if !it.ofList() || q.waits(&it) {
 				return
 			}
+			break
 		}
 		q.pending++
 		q.bytes += len(it.raw)
@@ -73,11 +80,17 @@ func (q *queue) add(it item) {
 	q.push(it)
 }
 
+// room is how many bytes of notifications may wait.
+func (q *queue) room() int {
+	if q.load.full() {
+		return fewBytes
+	}
+	return maxPendingBytes
+}
+
 // push is called with mu held.
 func (q *queue) push(it item) {
-	if !it.note {
-		q.hold(len(it.raw))
-	}
+	q.load.add(len(it.raw))
 	q.items = append(q.items, it)
 	if !q.running {
 		q.running = true
@@ -88,25 +101,36 @@ func (q *queue) push(it item) {
 // makeRoom takes out the oldest progress of the same call. It is called with mu held.
 func (q *queue) makeRoom(latest *item) bool {
 	token := latest.progress()
+	if token == nil {
+		return false
+	}
 	for i := range q.items {
 		it := &q.items[i]
-		if !it.note {
-			continue
-		}
-		if token == nil {
-			if string(it.raw) == string(latest.raw) {
-				return false // the same news waits already
-			}
-			continue
-		}
-		if string(it.progress()) == string(token) {
+		if it.note && string(it.progress()) == string(token) {
 			q.pending--
 			q.bytes -= len(it.raw)
+			q.load.add(-len(it.raw))
 			q.items = slices.Delete(q.items, i, i+1)
 			return true
 		}
 	}
 	return false
+}
+
+// ofList tells whether a notification says that a list changed. Nothing says it again.
+func (it *item) ofList() bool {
+	method, _ := rawjson.Text(rawjson.Get(it.raw, "method"))
+	for kind := range mcp.Kinds {
+		if method == kind.Changed() {
+			return true
+		}
+	}
+	return false
+}
+
+// waits tells whether the same notification waits. It is called with mu held.
+func (q *queue) waits(it *item) bool {
+	return slices.ContainsFunc(q.items, func(other item) bool { return other.note && string(other.raw) == string(it.raw) })
 }
 
 // progress is the token of a notification of progress; nil for others.
@@ -120,12 +144,12 @@ func (it *item) progress() []byte {
 // drain is the writer. It takes all that waits at once.
 func (q *queue) drain() {
 	for {
-		items, replies := q.take()
+		items, bytes := q.take()
 		if items == nil {
 			return
 		}
 		err := q.write(items)
-		q.hold(-replies)
+		q.load.add(-bytes)
 		if err == nil {
 			continue
 		}
@@ -138,24 +162,22 @@ func (q *queue) drain() {
 	}
 }
 
-// take gives what waits, and how many bytes of it are replies. It is nil where there is
-// nothing, or nobody to write to, and the writer then ends.
-func (q *queue) take() (items []item, replies int) {
+// take gives what waits, and how many bytes that is. It is nil where there is nothing, or
+// nobody to write to, and the writer then ends.
+func (q *queue) take() (items []item, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items = q.items
 	for i := range items {
-		if !items[i].note {
-			replies += len(items[i].raw)
-		}
+		bytes += len(items[i].raw)
 	}
 	q.items, q.pending, q.bytes = nil, 0, 0
 	if q.dead {
-		q.hold(-replies)
+		q.load.add(-bytes)
 		items = nil
 	}
 	q.running = items != nil
-	return items, replies
+	return items, bytes
 }
 
 // last takes no more from now on. Where anything was queued or begun says that something
@@ -171,12 +193,6 @@ func (q *queue) last(reply []byte, begun func() bool) bool {
 		q.push(item{raw: reply})
 	}
 	return true
-}
-
-func (q *queue) hold(n int) {
-	if q.held != nil {
-		q.held.Add(int64(n))
-	}
 }
 
 // closeWithin is close for a client whose channel has no deadline of its own: the writer is

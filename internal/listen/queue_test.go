@@ -17,9 +17,9 @@ type stuck struct {
 	took  [][]byte
 }
 
-func newStuck() *stuck {
+func newStuck(load *load) *stuck {
 	s := &stuck{begun: make(chan struct{}, 1<<16), let: make(chan struct{})}
-	s.queue = newQueue(func(items []item) error {
+	s.queue = newQueue(load, func(items []item) error {
 		s.begun <- struct{}{}
 		<-s.let
 		for _, it := range items {
@@ -29,6 +29,9 @@ func newStuck() *stuck {
 	}, nil)
 	return s
 }
+
+// roomy is a load that is never full.
+func roomy() *load { return &load{most: 1 << 40} }
 
 // hold makes the first write block.
 func (s *stuck) hold(t *testing.T) {
@@ -48,7 +51,7 @@ func note(token string, n int, more string) []byte {
 // TestQueueMergesProgressPerToken: for a client that never reads the newest replaces the
 // oldest of its own call, order is kept, and replies are all there.
 func TestQueueMergesProgressPerToken(t *testing.T) {
-	s := newStuck()
+	s := newStuck(roomy())
 	s.hold(t)
 	const each = 5000
 	for i := range each {
@@ -92,7 +95,7 @@ func TestQueueMergesProgressPerToken(t *testing.T) {
 // TestQueueIsBoundedInBytes, however large a single notification is; a single one passes
 // always.
 func TestQueueIsBoundedInBytes(t *testing.T) {
-	s := newStuck()
+	s := newStuck(roomy())
 	s.hold(t)
 	for i := range maxPending {
 		s.Notify(note("1", i, ""))
@@ -109,7 +112,7 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 		t.Errorf("the newest is %.120s", last)
 	}
 
-	s = newStuck()
+	s = newStuck(roomy())
 	s.Notify(note("1", 1, `,"message":"`+strings.Repeat("x", maxPendingBytes+1)+`"`))
 	s.release()
 	if len(s.took) != 1 {
@@ -119,7 +122,7 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 
 // TestQueueDropsWhatCannotBeMerged, and news that waits already.
 func TestQueueDropsWhatCannotBeMerged(t *testing.T) {
-	s := newStuck()
+	s := newStuck(roomy())
 	s.hold(t)
 	for range maxPending + 100 {
 		s.Notify([]byte(changedNote))
@@ -137,7 +140,7 @@ func TestQueueDropsWhatCannotBeMerged(t *testing.T) {
 
 // TestQueueAfterItsEnd: nothing is taken, nobody waits.
 func TestQueueAfterItsEnd(t *testing.T) {
-	s := newStuck()
+	s := newStuck(roomy())
 	s.release()
 	s.Notify([]byte(changedNote))
 	s.reply([]byte(`{}`))
@@ -146,7 +149,7 @@ func TestQueueAfterItsEnd(t *testing.T) {
 		t.Errorf("%q", s.took)
 	}
 	gone := make(chan struct{})
-	q := newQueue(func([]item) error { return errGone }, func() { close(gone) })
+	q := newQueue(roomy(), func([]item) error { return errGone }, func() { close(gone) })
 	q.Notify([]byte(changedNote))
 	soon(t, "the end of the client", gone)
 	q.reply([]byte(`{}`))
@@ -155,7 +158,7 @@ func TestQueueAfterItsEnd(t *testing.T) {
 
 // TestQueueHandsOverManyAtOnce from many goroutines, and loses none.
 func TestQueueHandsOverManyAtOnce(t *testing.T) {
-	s := newStuck()
+	s := newStuck(roomy())
 	close(s.let)
 	done := make(chan bool)
 	for range 8 {
@@ -172,5 +175,25 @@ func TestQueueHandsOverManyAtOnce(t *testing.T) {
 	s.close()
 	if len(s.took) != 4000 {
 		t.Errorf("%d of 4000 arrived", len(s.took))
+	}
+}
+
+// TestNewsOfAListIsNeverLost, however much waits; where it waits already it is not queued twice.
+func TestNewsOfAListIsNeverLost(t *testing.T) {
+	s := newStuck(roomy())
+	s.hold(t)
+	for i := range maxPending {
+		s.Notify(note("1", i, ""))
+	}
+	news := []string{changedNote, strings.Replace(changedNote, "tools", "prompts", 1)}
+	for range 3 {
+		for _, n := range append(news, `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}`) {
+			s.Notify([]byte(n))
+		}
+	}
+	s.release()
+	got := s.took[maxPending+1:]
+	if len(got) != 2 || string(got[0]) != news[0] || string(got[1]) != news[1] {
+		t.Errorf("beyond the bound came %s", got)
 	}
 }

@@ -151,7 +151,7 @@ func (l *Listener) resume(ctx context.Context, w http.ResponseWriter, s *session
 	ctx, stop := context.WithCancel(open)
 	defer stop()
 	defer context.AfterFunc(s.Context(), stop)()
-	out := newStream(w, stop)
+	out := newStream(w, &l.load, stop)
 	out.prime = primes(s) // before anything is there to read it
 	rest, err := log.Resume(at, out)
 	switch {

@@ -36,7 +36,7 @@ func (l *Listener) serveSSE(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := l.whileOpen(r.Context())
 	defer stop()
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a body's time does not bound a stream's
-	out := newStream(w, stop)
+	out := newStream(w, &l.load, stop)
 	p := l.newPipe(ctx, who, to, out.queue, func(bool) era.Inbound { return l.p.Edges.Stateful }) // no stateless revision has this transport
 
 	l.mu.Lock()

@@ -21,7 +21,7 @@ const lastAnswers = 5 * time.Second
 func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	out := newQueue(func(items []item) error {
+	out := newQueue(&l.load, func(items []item) error {
 		var buf []byte
 		for _, it := range items {
 			buf = append(rawjson.AppendLine(buf, it.raw), '\n')

@@ -48,11 +48,11 @@ var errGone = errors.New("client is gone")
 // comment keeps intermediaries from closing a quiet stream.
 var comment = []byte(":\n\n")
 
-// newStream makes the answer to a request. gone, which may be nil, is called when the client
-// does not take what is written.
-func newStream(w http.ResponseWriter, gone func()) *stream {
+// newStream makes the answer to a request. What waits in it counts in load. gone, which may be
+// nil, is called when the client does not take what is written.
+func newStream(w http.ResponseWriter, load *load, gone func()) *stream {
 	s := &stream{w: w, ctl: http.NewResponseController(w)}
-	s.queue = newQueue(s.writeEvents, gone)
+	s.queue = newQueue(load, s.writeEvents, gone)
 	s.beatMu.Lock()
 	s.beat = time.AfterFunc(holdHeaders, s.pulse)
 	s.beatMu.Unlock()
@@ -146,6 +146,8 @@ func (s *stream) finish(a era.Answer) {
 		h.Set("Content-Type", "application/json")
 		h.Set("Content-Length", strconv.Itoa(len(a.Body)))
 		s.w.WriteHeader(a.Status)
+		s.load.add(len(a.Body))
+		defer s.load.add(-len(a.Body))
 		_ = s.send(a.Body)
 	}
 }

@@ -339,7 +339,7 @@ func (w *noteWriter) said() string {
 func TestQuietStreamsAreKeptAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &noteWriter{ResponseRecorder: httptest.NewRecorder(), began: time.Now()}
-		s := newStream(w, nil)
+		s := newStream(w, roomy(), nil)
 		time.Sleep(9999 * time.Millisecond)
 		synctest.Wait()
 		if said := w.said(); said != "" || s.started.Load() {
@@ -365,7 +365,7 @@ func TestQuietStreamsAreKeptAlive(t *testing.T) {
 func TestAnAnswerWithinTenSecondsIsPlain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &noteWriter{ResponseRecorder: httptest.NewRecorder(), began: time.Now()}
-		s := newStream(w, nil)
+		s := newStream(w, roomy(), nil)
 		time.Sleep(9 * time.Second)
 		s.finish(era.Answer{Status: http.StatusNotFound, Body: []byte("{\n}"), Session: "abc"})
 		if w.said() != "9s \"{\\n}\"" || w.Code != http.StatusNotFound || w.Header().Get("Content-Type") != "application/json" || w.Header().Get(era.HeaderSession) != "abc" {

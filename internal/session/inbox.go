@@ -20,8 +20,12 @@ type News struct {
 	Params []byte
 }
 
-// An inbox keeps news until one of the session's streams takes them.
-type inbox struct {
+// An Inbox keeps news until somebody takes them: a session's, or those of one subscription.
+type Inbox struct {
+	most      int           // of news
+	mostBytes int           // of their params
+	woken     chan struct{} // holds one
+
 	mu    sync.Mutex
 	items []News         // guarded by mu, in the order that they came
 	known map[string]int // guarded by mu: place of each in items, by what makes it the same news
@@ -29,20 +33,31 @@ type inbox struct {
 	lines int            // guarded by mu: log lines in items
 }
 
-// put keeps news, and is false where it waits already or there is no room. Of two that say
-// the same about one resource the newer takes the older's place.
-func (b *inbox) put(n News) bool {
+// NewInbox makes an Inbox that holds so many news, and so many bytes of params.
+func NewInbox(most, mostBytes int) *Inbox {
+	return &Inbox{most: most, mostBytes: mostBytes, woken: make(chan struct{}, 1)}
+}
+
+// Put implements mcp.Inbox. Of two that say something of the same resource or task the newer
+// takes the older's place. What there is no room for is dropped.
+func (b *Inbox) Put(method string, params []byte) {
+	n := News{method, params}
 	key := n.key()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if at, ok := b.known[key]; ok {
-		b.bytes += len(n.Params) - len(b.items[at].Params)
-		b.items[at] = n
-		return false
+	at, known := b.known[key]
+	size := b.bytes + len(params)
+	if known {
+		size -= len(b.items[at].Params)
 	}
-	line := n.Method == mcp.NoteMessage
-	if len(b.items) >= maxNews || b.bytes+len(n.Params) > maxNewsBytes || line && b.lines >= maxLines {
-		return false
+	line := method == mcp.NoteMessage && !known
+	if !known && len(b.items) >= b.most || size > b.mostBytes || line && b.lines >= maxLines {
+		return
+	}
+	b.bytes = size
+	if known {
+		b.items[at] = n
+		return
 	}
 	if line {
 		b.lines++
@@ -52,21 +67,28 @@ func (b *inbox) put(n News) bool {
 	}
 	b.known[key] = len(b.items)
 	b.items = append(b.items, n)
-	b.bytes += len(n.Params)
-	return true
+	select {
+	case b.woken <- struct{}{}:
+	default: // somebody will be woken already
+	}
 }
+
+// newsOf is the member that says what a notification is about, where a newer one makes an older
+// one worthless.
+var newsOf = map[string]string{mcp.NoteUpdated: "uri", mcp.NoteTask: mcp.MemberTaskID}
 
 // key is what two notifications that are the same news share.
 func (n News) key() string {
-	if n.Method == mcp.NoteUpdated {
-		if uri := rawjson.Get(n.Params, "uri"); uri != nil {
-			return n.Method + " " + string(uri)
+	if member, ok := newsOf[n.Method]; ok {
+		if about := rawjson.Get(n.Params, member); about != nil {
+			return n.Method + " " + string(about)
 		}
 	}
 	return n.Method + " " + string(n.Params)
 }
 
-func (b *inbox) take() []News {
+// TakeNews gives what has been put since the last time. Of several who ask one gets it.
+func (b *Inbox) TakeNews() []News {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := b.items
@@ -74,23 +96,21 @@ func (b *inbox) take() []News {
 	return out
 }
 
-// Put implements mcp.Inbox: news for the client that belongs to none of its calls.
-func (s *Session) Put(method string, params []byte) {
-	if s.ctx.Err() == nil && s.inbox.put(News{method, params}) {
-		s.wake()
-	}
+// HasNews tells whether something waits.
+func (b *Inbox) HasNews() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.items) > 0
 }
 
-// TakeNews gives what has been put since the last time. Of several streams one gets it.
-func (s *Session) TakeNews() []News { return s.inbox.take() }
+// Woken yields when there may be news. Of several who wait one is woken; where nobody waits, the
+// next one is.
+func (b *Inbox) Woken() <-chan struct{} { return b.woken }
 
-// Woken yields when there may be something to tell the client. Of several streams one is
-// woken; where none is open, the next one is.
-func (s *Session) Woken() <-chan struct{} { return s.woken }
-
-func (s *Session) wake() {
-	select {
-	case s.woken <- struct{}{}:
-	default: // somebody will be woken already
+// Put implements mcp.Inbox: news for the client that belongs to none of its calls. A session
+// that is over takes none.
+func (s *Session) Put(method string, params []byte) {
+	if s.ctx.Err() == nil {
+		s.Inbox.Put(method, params)
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 // A Session is one stateful client's, or one pipe's, memory. Its context ends with it.
 type Session struct {
+	*Inbox // news for the client that belong to none of its calls
+
 	ID        string
 	Principal string
 	Scope     mcp.Scope // of the endpoint that it was opened on
@@ -24,8 +26,6 @@ type Session struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	ready   chan struct{}
-	woken   chan struct{} // holds one
-	inbox   inbox
 	streams streams
 
 	mu       sync.Mutex
@@ -42,7 +42,7 @@ type Session struct {
 
 // New makes a session that belongs to a pipe; it lives until End or the end of ctx.
 func New(ctx context.Context, principal string, to mcp.Scope) *Session {
-	s := &Session{ID: rand.Text(), Principal: principal, Scope: to, ready: make(chan struct{}), woken: make(chan struct{}, 1), used: time.Now()}
+	s := &Session{ID: rand.Text(), Principal: principal, Scope: to, Inbox: NewInbox(maxNews, maxNewsBytes), ready: make(chan struct{}), used: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.Calls = NewCalls()
 	return s

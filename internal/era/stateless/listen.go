@@ -11,12 +11,14 @@ import (
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/rawjson"
+	"mcpgateway/internal/session"
 )
 
 const (
 	quietList   = time.Second            // a client is told of a list's changes no more often
 	quietUpdate = 100 * time.Millisecond // and of changed resources
 	maxURIs     = 1024                   // of one listen request
+	maxNews     = 8 << 20                // bytes that wait for one, since tasks tell their results
 	maxWatchers = 16                     // that ask for its resources at one time
 	watchTime   = 1500 * time.Millisecond
 )
@@ -33,7 +35,7 @@ type listening struct {
 	changed <-chan struct{}
 	news    [len(lists)]bool      // the list was another since it was last told of, though it may be the old one again
 	told    [len(lists)]time.Time // when
-	updates updates
+	updates *session.Inbox
 	updated time.Time // when resources were told of
 }
 
@@ -52,9 +54,8 @@ func (b *Inbound) listen(ctx context.Context, in *era.Incoming, c *mcp.Call) era
 		return b.failure(c, in.Message.ID, mcp.Errorf(mcp.Overloaded, "streams", "too many streams are open"))
 	}
 	defer b.p.Streams.Give(in.Principal)
-	l := &listening{b: b, in: in, from: c.From}
+	l := &listening{b: b, in: in, from: c.From, updates: session.NewInbox(2*maxURIs, maxNews)}
 	l.meta = append(append([]byte(`{"`+mcp.MetaSubscription+`":`), in.Message.ID...), '}')
-	l.updates.woken = make(chan struct{}, 1)
 	for i, list := range lists {
 		announces := rawjson.Get(rawjson.Get(b.p.Presence.Capabilities(in.Scope), list.capability), "listChanged")
 		l.filter.lists[i] = wanted.lists[i] && string(announces) == "true"
@@ -80,7 +81,7 @@ func (l *listening) serve(ctx context.Context) era.Answer {
 		case <-l.b.closing:
 			return l.teardown()
 		case <-again:
-		case <-l.updates.woken:
+		case <-l.updates.Woken():
 		case <-l.changed:
 			var now mcp.Seen
 			now, l.changed = l.b.p.Feed.Seen(l.from)
@@ -111,13 +112,13 @@ func (l *listening) report(now time.Time) (wait time.Duration) {
 		l.news[i], l.told[i] = false, now
 		l.tell(list.kinds[0].Changed(), nil)
 	}
-	if d := l.updated.Add(quietUpdate).Sub(now); d > 0 && l.updates.any() {
+	if d := l.updated.Add(quietUpdate).Sub(now); d > 0 && l.updates.HasNews() {
 		later(d)
 		return wait
 	}
-	for _, n := range l.updates.take() {
+	for _, n := range l.updates.TakeNews() {
 		l.updated = now
-		l.tell(n.method, n.params)
+		l.tell(n.Method, n.Params)
 	}
 	return wait
 }
@@ -153,7 +154,7 @@ func (l *listening) watchAll(ctx context.Context, wanted filter) (stop func()) {
 		asking.Go(func() {
 			ctx, stop := context.WithTimeout(ctx, watchTime)
 			defer stop()
-			l.filter.tasks, unfollow = l.b.p.Feed.WatchTasks(ctx, l.from, wanted.tasks, &l.updates)
+			l.filter.tasks, unfollow = l.b.p.Feed.WatchTasks(ctx, l.from, wanted.tasks, l.updates)
 		})
 	}
 	var unwatch func()
@@ -175,7 +176,7 @@ func (l *listening) watch(ctx context.Context, uris []string) (honoured []string
 		w.workers.Go(func() {
 			for i := int(w.next.Add(1)) - 1; i < len(uris); i = int(w.next.Add(1)) - 1 {
 				if asking.Err() == nil {
-					undo, err := l.b.p.Feed.Watch(asking, l.from, uris[i], &l.updates)
+					undo, err := l.b.p.Feed.Watch(asking, l.from, uris[i], l.updates)
 					w.took(i, undo, err)
 				}
 				if w.left.Add(-1) == 0 {
