@@ -99,6 +99,7 @@ func TestEachClientSeesWhatIsListedToIt(t *testing.T) {
 		pr.PerClient, pr.Clients = true, 8
 		var mu sync.Mutex
 		renewed := 0
+		told := func() int { mu.Lock(); defer mu.Unlock(); return renewed }
 		pr.Renewed = func() { mu.Lock(); renewed++; mu.Unlock() }
 		r := start(t, pr)
 		r.readyAt(t)
@@ -110,16 +111,16 @@ func TestEachClientSeesWhatIsListedToIt(t *testing.T) {
 			t.Error("who sees the same does not share it")
 		}
 		time.Sleep(2 * refetch)
-		if renewed != 2 {
-			t.Errorf("told %d times; two see something else than what is listed to all", renewed)
+		if n := told(); n != 2 {
+			t.Errorf("told %d times; two see something else than what is listed to all", n)
 		}
 		s.stock("new")
 		time.Sleep(2 * refetch)
 		if got := toolsOf(r.Own(a)) + ", " + toolsOf(r.Own(b)); got != "t new, t new samples" {
 			t.Errorf("then they see %s", got)
 		}
-		if renewed != 5 {
-			t.Errorf("told %d times in all", renewed)
+		if n := told(); n != 5 {
+			t.Errorf("told %d times in all", n)
 		}
 	})
 }

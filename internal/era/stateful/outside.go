@@ -25,7 +25,7 @@ type outside struct {
 
 type waiter struct {
 	call chan *era.Open // holds one: what carries the question
-	done chan struct{}  // closed once the question needs the call no more
+	done chan struct{}  // closed once the server has the answer, or the question needs the call no more
 }
 
 func (x *outside) enter() *waiter {
@@ -82,15 +82,17 @@ func carries(c *mcp.Call) bool { return !c.From.TakesRounds || mcp.MayAsk(c.Meth
 // outside of its calls, or through its next one. Where that call is answered first the
 // question was not that one's and goes on to another; where its client left, it is refused,
 // but for roots, which are no call's, and the call only carried them.
-func (o *Outbound) askClient(ctx context.Context, m *jsonrpc.Message) ([]byte, error) {
+//
+// answered is to be called once the server has the answer.
+func (o *Outbound) askClient(ctx context.Context, m *jsonrpc.Message) (result []byte, answered func(), err error) {
 	late := time.Now().Add(outsideTime)
 	for {
 		w := o.outside.enter()
 		result, err, again := o.askOnce(ctx, m, w, time.Until(late))
-		close(w.done)
 		if !again {
-			return result, err
+			return result, func() { close(w.done) }, err
 		}
+		close(w.done)
 		late = time.Now().Add(outsideTime)
 	}
 }

@@ -133,13 +133,16 @@ func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
 	switch {
 	case bad != nil:
 	case (of == nil || of == nobody) && (o.ofSession() || o.p.PerClient && o.idle()):
-		bad = o.begin(m, func(ctx context.Context) ([]byte, error) { return o.askClient(ctx, m) })
+		bad = o.begin(m, func(ctx context.Context) ([]byte, func(), error) { return o.askClient(ctx, m) })
 	default:
 		if of == nil {
 			of, bad = o.addressee()
 		}
 		if bad == nil {
-			bad = o.begin(m, func(ctx context.Context) ([]byte, error) { return o.put(ctx, of, m) })
+			bad = o.begin(m, func(ctx context.Context) ([]byte, func(), error) {
+				result, err := o.put(ctx, of, m)
+				return result, func() {}, err
+			})
 		}
 	}
 	if bad != nil {
@@ -192,11 +195,12 @@ func (o *Outbound) belongs(m *jsonrpc.Message) *era.Open {
 
 // begin has a question put by ask and answers it. The wait ends when the server withdraws the
 // question, which then is not answered.
-func (o *Outbound) begin(m *jsonrpc.Message, ask func(ctx context.Context) ([]byte, error)) *mcp.Error {
+func (o *Outbound) begin(m *jsonrpc.Message, ask func(ctx context.Context) (result []byte, answered func(), err error)) *mcp.Error {
 	ctx, end := context.WithCancel(o.asking.ctx)
 	q := &question{end}
 	bad := o.asking.begin(m.ID, q, func() {
-		result, err := ask(ctx)
+		result, answered, err := ask(ctx)
+		defer answered()
 		end()
 		if !o.asking.waits(m.ID, q) {
 			return
