@@ -12,7 +12,7 @@ import (
 
 // The scripts of servers that conversations need beside those of gatetest. TestMain adds them.
 var talkers = map[string]*gatetest.Server{
-	"asker": asker(), "acme": acme(), "growth": growth(), "tasker": tasker(), "pages": pages(), "restarting": restarting(),
+	"asker": asker(), "acme": acme(), "growth": growth(), "tasker": tasker(), "pages": pages(), "restarting": restarting(), "mill": mill(),
 }
 
 // A counter counts for each server that a script is served by.

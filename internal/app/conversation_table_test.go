@@ -21,7 +21,7 @@ var sections = []struct {
 	{"Tools", []string{
 		"Tools: list and call", "Tools: fields nobody knows and long numbers stay as they are", "Tools: lists of several pages",
 		"Tools: news of a changed list", "Tools: `_meta` and traces", "Tools: results of any shape, with their schema",
-		"Tools: parameters as headers (`x-mcp-header`)",
+		"Tools: parameters as headers (`x-mcp-header`)", "Tools: those that run as a task of 2025-11-25 only",
 	}},
 	{"Prompts", []string{"Prompts: list and get", "Prompts: news of a changed list", "Prompts: a question while one is made"}},
 	{"Resources", []string{

@@ -68,7 +68,7 @@ func (d *Duplex) Bound(l Limits) { d.limits = l.ForServers() }
 // Hear offers f, on the reader's goroutine and in wire order, each message that names no open
 // call: what f does not take becomes an Event. So whoever hears knows what came before an
 // answer before the answer. f is offered the answers too, before their callers have them, and
-// late ones, to calls whose caller has left.
+// late ones, to calls whose caller has left; and progress of requests that are answered.
 // It must not block. nil ends it.
 func (d *Duplex) Hear(f func(*Message) bool) {
 	if f == nil {
@@ -185,7 +185,7 @@ func (d *Duplex) route(m *Message) {
 	case Request:
 		d.publish(m)
 	case Notification:
-		id := correlation(m.Params)
+		id, progress := correlation(m.Params)
 		if id == nil {
 			d.publish(m)
 			return
@@ -193,25 +193,27 @@ func (d *Duplex) route(m *Message) {
 		d.mu.Lock()
 		w := d.calls[string(id)]
 		d.mu.Unlock()
-		if w == nil || w.on == nil {
+		switch {
+		case w != nil && w.on != nil:
+			w.on(m)
+		case w == nil && progress && d.offer(m): // what was begun may go on after its answer
+		default:
 			d.late.Add(1)
-			return
 		}
-		w.on(m)
 	}
 }
 
 // correlation is the id of the call that a notification on a shared stream belongs to:
 // our progress tokens are the ids of their calls, and a subscription's id is its
 // request's (2026-07-28, subscriptions, Receiving Notifications).
-func correlation(params []byte) []byte {
+func correlation(params []byte) (id []byte, progress bool) {
 	if token := rawjson.Get(params, "progressToken"); token != nil {
-		return token
+		return token, true
 	}
 	if meta := rawjson.Get(params, "_meta"); meta != nil {
-		return rawjson.Get(meta, "io.modelcontextprotocol/subscriptionId")
+		return rawjson.Get(meta, "io.modelcontextprotocol/subscriptionId"), false
 	}
-	return nil
+	return nil, false
 }
 
 // publish offers a message to whoever hears, and else queues an Event. Where the queue is

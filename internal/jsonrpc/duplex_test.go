@@ -223,6 +223,13 @@ func TestHear(t *testing.T) {
 	if e := <-d.Events(); e.Message.Method != "left" || len(d.events) != 0 || d.Late() != 2 {
 		t.Errorf("event %+v, %d more, %d late", e, len(d.events), d.Late())
 	}
+	heard = nil
+	d.Receive([]byte(`{"jsonrpc":"2.0","method":"p","params":{"progressToken":1}}`))
+	d.Receive([]byte(`{"jsonrpc":"2.0","method":"left","params":{"progressToken":1}}`))
+	d.Receive([]byte(`{"jsonrpc":"2.0","method":"s","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}`))
+	if got := strings.Join(heard, " "); got != fmt.Sprint(Notification, "p")+" "+fmt.Sprint(Notification, "left") || d.Late() != 4 {
+		t.Errorf("after the answer %q was heard, %d were late", got, d.Late())
+	}
 	d.Hear(nil)
 	d.Receive([]byte(`{"jsonrpc":"2.0","method":"log"}`))
 	if e := <-d.Events(); e.Message.Method != "log" {

@@ -31,6 +31,7 @@ const (
 	NoteElicited         = "notifications/elicitation/complete"
 	NoteRootsListChanged = "notifications/roots/list_changed"
 	NoteTask             = "notifications/tasks"
+	NoteTaskStatus       = "notifications/tasks/status"
 )
 
 // MayAsk tells whether a server may put questions to the caller while it works on a
@@ -49,6 +50,7 @@ const (
 	MetaSubscription  = "io.modelcontextprotocol/subscriptionId"
 	MetaServerInfo    = "io.modelcontextprotocol/serverInfo"
 	MetaProgressToken = "progressToken"
+	MetaRelatedTask   = "io.modelcontextprotocol/related-task" // 2025-11-25, tasks: they do not cross
 )
 
 // Extensions that cross the gateway (2026-07-28, versioning, Extension Negotiation): MCP Apps
@@ -73,4 +75,4 @@ const (
 const MetaVia = "mcp-gateway/via"
 
 // HopMeta lists the _meta keys that are rewritten at each hop; every other key passes.
-var HopMeta = [...]string{MetaVersion, MetaClientInfo, MetaClientCaps, MetaLogLevel, MetaSubscription, MetaServerInfo, MetaProgressToken}
+var HopMeta = [...]string{MetaVersion, MetaClientInfo, MetaClientCaps, MetaLogLevel, MetaSubscription, MetaServerInfo, MetaProgressToken, MetaRelatedTask}

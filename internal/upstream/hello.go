@@ -29,7 +29,7 @@ func (s *Server) reachFor(ctx context.Context, from *mcp.Caller) (ob era.Outboun
 // hello is what we say of ourselves in the handshake of a stateful revision: for the client
 // that the connection belongs to, or nil for the shared one.
 func (s *Server) hello(from *mcp.Caller) stateful.Params {
-	p := stateful.Params{Self: s.p.Self, Via: s.p.Via, Report: s.report}
+	p := stateful.Params{Self: s.p.Self, Via: s.p.Via, TaskTools: &s.taskTools, Report: s.report}
 	switch {
 	case from != nil:
 		p.PerClient = true

@@ -14,6 +14,7 @@ import (
 
 	"mcpgateway/internal/catalog"
 	"mcpgateway/internal/era"
+	"mcpgateway/internal/era/stateful"
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/transport"
 
@@ -66,6 +67,8 @@ type Server struct {
 	watched *watchers
 	clients *clients
 	lines   *lines
+
+	taskTools stateful.TaskTools
 
 	mu       sync.Mutex
 	ob       era.Outbound     // guarded by mu; not nil while ready

@@ -15,10 +15,10 @@ type listed struct {
 	members map[string]json.RawMessage
 }
 
-// otherTools are not compared. The first three are shown only to those who declare that they can be asked: the
-// gateway does, for clients who can, the direct control does not; TestAskedThroughGateway calls them. The last
-// runs as a task of 2025-11-25 only, which the gateway leaves out and reports; not every SDK shows that it does.
-var otherTools = []string{"trigger-sampling-request", "trigger-elicitation-request", "trigger-url-elicitation", "simulate-research-query"}
+// otherTools are not compared. They are shown only to those who declare that they can be asked: the gateway does, for
+// clients who can, the direct control does not; TestAskedThroughGateway calls them, and TestEachClientIsListedWhatItCanUse
+// has them compared.
+var otherTools = []string{"trigger-sampling-request", "trigger-elicitation-request", "trigger-url-elicitation"}
 
 // listing reads definitions and gives them the names that they are to have. The member execution (2025-11-25
 // tasks) is left out: the gateway may leave it out, and nothing else.

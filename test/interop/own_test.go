@@ -31,9 +31,7 @@ func TestEachClientIsListedWhatItCanUse(t *testing.T) {
 				var want []string
 				for _, s := range g.servers {
 					for _, tool := range toolNames(t, sessions[2+i].Tools) {
-						if tool != "simulate-research-query" { // it runs as a task of 2025-11-25 only
-							want = append(want, styles[0].of(s.name, tool))
-						}
+						want = append(want, styles[0].of(s.name, tool))
 					}
 				}
 				if got := toolNames(t, sessions[i].Tools); !slices.Equal(got, want) {
@@ -59,4 +57,28 @@ func toolNames(t *testing.T, tools []json.RawMessage) (names []string) {
 		names = append(names, tool.Name)
 	}
 	return names
+}
+
+// TestAToolThatRunsAsATaskOnly is called like any other: what its task asks reaches the caller, and so does what
+// came of it.
+func TestAToolThatRunsAsATaskOnly(t *testing.T) {
+	g := startGateway(t, own)
+	for _, name := range []string{"ts-v1", "ts-v2-auto", "go-auto", "mcpgo-auto"} {
+		for _, s := range g.servers {
+			t.Run(name+"/"+s.name, func(t *testing.T) {
+				t.Parallel() // it takes its time
+				research := way{server: s, style: styles[0]}.tool("research", "simulate-research-query", map[string]any{"topic": "python", "ambiguous": true}).
+					answering("accept", map[string]any{"interpretation": "snake"})
+				sessions, err := clientNamed(name).run(context.Background(), []job{{link: link{Transport: "http", URL: g.base + "/mcp"}, Steps: []step{research}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				said := sessions[0].Said[0]
+				forms := slices.DeleteFunc(said.Asked, func(h heard) bool { return h.Method == "roots/list" })
+				if text := resultText(said.Result); !strings.Contains(text, "Research Report: python (snake)") || len(forms) != 1 {
+					t.Errorf("error %s, result %s, asked %d times", said.Error, said.Result, len(forms))
+				}
+			})
+		}
+	}
 }

@@ -57,6 +57,7 @@ func (o *Outbound) read(result []byte) error {
 	info.ReadCapabilities(rawjson.Get(result, "capabilities"))
 	if o.session.Load() == 0 { // the first handshake; another one of the same server changes nothing
 		o.info = info
+		o.tasks.read(info.Capabilities)
 		if revision.Header {
 			o.link.Header = []transport.Header{{Name: era.HeaderVersion, Value: date}}
 		}

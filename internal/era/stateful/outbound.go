@@ -3,7 +3,6 @@ package stateful
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -26,6 +25,9 @@ type Params struct {
 	PerClient bool
 	// From is that client where it has a session; its Back reaches it outside of calls. May be nil.
 	From *mcp.Caller
+	// TaskTools are the tools that run as tasks only, as all connections to the server know them; nil:
+	// as this one does.
+	TaskTools *TaskTools
 	// Report is told, in words for operators, when a question found no addressee; may be nil.
 	Report func(advice string)
 }
@@ -50,6 +52,7 @@ type Outbound struct {
 	elicited elicitations
 	level    level
 	watch    watch
+	tasks    tasks
 }
 
 // Connect does the handshake of the stateful revisions (2025-11-25, lifecycle,
@@ -62,6 +65,9 @@ func Connect(ctx context.Context, conn transport.Conn, p Params) (*Outbound, err
 		p.Report = func(string) {}
 	}
 	o := &Outbound{link: era.Link{Conn: conn, First: era.FirstStateful}, p: p, again: make(chan struct{}, 1), reopened: make(chan struct{}, 1)}
+	if o.tasks.tools = p.TaskTools; o.tasks.tools == nil {
+		o.tasks.tools = &TaskTools{}
+	}
 	o.asking.init()
 	o.level.turn = make(chan struct{}, 1)
 	o.watch.turn = make(chan struct{}, 1)
@@ -91,28 +97,9 @@ func (o *Outbound) List(ctx context.Context, kind mcp.Kind, b era.ListBounds) (*
 	}
 	l.TTL = 0 // caching hints are not this era's: never acted on
 	if kind == mcp.Tools {
-		withoutTasks(l)
+		o.tasks.shown(l)
 	}
 	return l, nil
-}
-
-// withoutTasks takes out of tools what they say of tasks, since those of 2025-11-25 do not
-// cross, and the tools that run as tasks only.
-func withoutTasks(l *era.Listing) {
-	kept := l.Entries[:0:0]
-	for _, tool := range l.Entries {
-		execution := rawjson.Get(tool, "execution")
-		if string(rawjson.Get(execution, "taskSupport")) == `"required"` {
-			name, _ := rawjson.Text(rawjson.Get(tool, "name"))
-			l.Left = append(l.Left, fmt.Sprintf("tool %.80q: it runs as a task of 2025-11-25 only, which the gateway does not do", name))
-			continue
-		}
-		if execution != nil {
-			tool = rawjson.AppendEdited(nil, tool, rawjson.Edit{Key: "execution"})
-		}
-		kept = append(kept, tool)
-	}
-	l.Entries = kept
 }
 
 // Check pings.
@@ -133,15 +120,21 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 		return nil, mcp.Errorf(mcp.InvalidParams, "request_state", "the requestState is not of this call")
 	}
 	o.raiseLevel(ctx, c.From.LogLevel)
+	result, err := o.call(ctx, c)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		o.rememberRequired(c.From, err)
+		return nil, era.Unavailable(c.Target.Server, err)
+	}
+	return &mcp.Reply{Result: era.CleanResult(result, era.MemberType, era.MemberTTL, era.MemberScope)}, nil
+}
+
+// call sends a call, or has it run as a task, and tells the server where the caller leaves.
+func (o *Outbound) call(ctx context.Context, c *mcp.Call) ([]byte, error) {
 	id := o.link.NextID()
-	edits := era.Via(c.Params.Meta, o.p.Via)
-	if c.Params.ProgressToken != nil {
-		edits = append(edits, rawjson.Edit{Key: mcp.MetaProgressToken, Value: id})
-	}
-	params := era.CallParams(c, era.CleanMeta(c.Params.Meta, edits...))
-	if c.From.TakesRounds && rawjson.Get(params, mcp.MemberInputResponses) != nil { // no member of this era's
-		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: mcp.MemberInputResponses})
-	}
+	params := o.params(c, id)
 	of := o.calls.Begin(ctx, c, id)
 	if o.p.PerClient && carries(c) {
 		o.outside.carry(of)
@@ -150,19 +143,37 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 			return nil, ctx.Err()
 		}
 	}
-	result, err := o.round(ctx, id, c.Method, params, o.during(of, id))
-	o.calls.End(of, err)
-	if err != nil {
-		if ctx.Err() != nil {
-			if o.link.Cancel(id) {
-				o.calls.Told(id)
-			}
-			return nil, ctx.Err()
-		}
-		o.rememberRequired(c.From, err)
-		return nil, era.Unavailable(c.Target.Server, err)
+	if o.tasks.runs(c) {
+		return o.runTask(ctx, of, params)
 	}
-	return &mcp.Reply{Result: era.CleanResult(result, era.MemberType, era.MemberTTL, era.MemberScope)}, nil
+	return o.runCall(ctx, of, params)
+}
+
+// runCall sends a call and waits for its answer.
+func (o *Outbound) runCall(ctx context.Context, of *era.Open, params []byte) ([]byte, error) {
+	id := of.ID()
+	result, err := o.round(ctx, id, of.Call.Method, params, o.during(of, id))
+	o.calls.End(of, err)
+	if err != nil && ctx.Err() != nil && o.link.Cancel(id) {
+		o.calls.Told(id)
+	}
+	return result, err
+}
+
+// params are those of a call in the words of the server's revision and hop.
+func (o *Outbound) params(c *mcp.Call, id []byte) []byte {
+	edits := era.Via(c.Params.Meta, o.p.Via)
+	if c.Params.ProgressToken != nil {
+		edits = append(edits, rawjson.Edit{Key: mcp.MetaProgressToken, Value: id})
+	}
+	params := era.CallParams(c, era.CleanMeta(c.Params.Meta, edits...))
+	if c.From.TakesRounds && rawjson.Get(params, mcp.MemberInputResponses) != nil { // no member of this era's
+		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: mcp.MemberInputResponses})
+	}
+	if o.tasks.can && c.Method == mcp.ToolsCall && rawjson.Get(params, memberTask) != nil { // callers may make none
+		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: memberTask})
+	}
+	return params
 }
 
 // during hears what the server says while a call runs. On a stream of its own all of it
@@ -210,7 +221,13 @@ func (o *Outbound) Notify(ctx context.Context, method string, params []byte) err
 func (o *Outbound) Run(ctx context.Context, ear era.Ear) error {
 	o.ear.Store(&ear)
 	if shared, ok := o.link.Conn.(transport.Shared); ok {
-		shared.Hear(func(m *jsonrpc.Message) bool { o.hear(m, nil, nil); return true })
+		shared.Hear(func(m *jsonrpc.Message) bool {
+			if m.Method == mcp.NoteProgress && o.belongs(m) == nil {
+				return false
+			}
+			o.hear(m, nil, nil)
+			return true
+		})
 		defer shared.Hear(nil)
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -252,6 +269,8 @@ func (o *Outbound) hear(m *jsonrpc.Message, of *era.Open, relay func(*jsonrpc.Me
 		return
 	case m.Method == mcp.NoteElicited:
 		o.elicited.tell(m.Params)
+		return
+	case m.Method == mcp.NoteTaskStatus: // we wait for what comes of it
 		return
 	}
 	ear := o.ear.Load()

@@ -129,6 +129,9 @@ func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
 		o.answer(jsonrpc.AppendResult(nil, m.ID, result))
 		return
 	}
+	if task := o.tasks.asks(m.Params); task != nil {
+		of = task
+	}
 	bad := era.MayAsk(o.p.Capabilities, m.Method, m.Params)
 	switch {
 	case bad != nil:
@@ -206,7 +209,7 @@ func (o *Outbound) begin(m *jsonrpc.Message, ask func(ctx context.Context) (resu
 			return
 		}
 		defer o.asking.settle(m.ID, q) // while its answer is written it counts
-		body := jsonrpc.AppendResult(nil, m.ID, o.readable(m.Method, era.CleanResult(result)))
+		body := jsonrpc.AppendResult(nil, m.ID, related(m.Params, o.readable(m.Method, era.CleanResult(result))))
 		if err != nil {
 			body = refusal(m.ID, err)
 		}

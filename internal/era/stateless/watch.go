@@ -285,7 +285,7 @@ func (l *listener) lose() {
 func (o *Outbound) hear(m *jsonrpc.Message) bool {
 	ear := o.ear.Load()
 	switch {
-	case m.Kind == jsonrpc.Request:
+	case m.Kind == jsonrpc.Request, m.Method == mcp.NoteProgress: // progress of a call comes to that
 		return false
 	case m.Kind != jsonrpc.Notification:
 		o.calls.Answered(m.ID)
