@@ -1,18 +1,17 @@
 package app_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
 
-	"encoding/json"
-
 	"mcpgateway/internal/gatetest"
 )
 
-// mill is a server of 2025-11-25 with tools that run as tasks only: slow asks a form while its
-// task runs and tells progress, endless ends when it is cancelled. open says how many tasks run.
+// mill is a server of 2025-11-25 with tools that run as tasks only, and tell progress: slow asks a
+// form while its task runs, endless ends when it is cancelled. open says how many tasks run.
 func mill() *gatetest.Server {
 	type task struct {
 		tool, token string
@@ -48,6 +47,9 @@ func mill() *gatetest.Server {
 			c.Result(`{"task":{` + state(id, "working") + `}}`)
 		}
 	}
+	tell := func(c *gatetest.Call, k *task, id string) {
+		c.Notify("notifications/progress", `{"progressToken":`+k.token+`,"progress":1,`+of(id)+`}`)
+	}
 	end := func(s *gatetest.Server, id string) *task {
 		mu.Lock()
 		defer mu.Unlock()
@@ -72,15 +74,14 @@ func mill() *gatetest.Server {
 			close(end(c.Server, id).over)
 			c.Result(`{` + state(id, "cancelled") + `}`)
 		case k.tool == "endless":
+			tell(c, k, id)
 			select {
 			case <-k.over:
 				c.Error(`{"code":-32603,"message":"the task was cancelled"}`)
 			case <-c.Canceled:
 			}
 		default:
-			if k.token != "" {
-				c.Notify("notifications/progress", `{"progressToken":`+k.token+`,"progress":1,`+of(id)+`}`)
-			}
+			tell(c, k, id)
 			given, ok := c.Question("name", "elicitation/create", `{"mode":"form","message":"Who?","requestedSchema":{"type":"object","properties":{"name":{"type":"string"}}},`+of(id)+`}`)
 			if ok {
 				end(c.Server, id)
