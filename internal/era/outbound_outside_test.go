@@ -2,6 +2,7 @@ package era_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"mcpgateway/internal/era/stateful"
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
 )
 
 // A lane is how a test's client is reached outside of its calls.
@@ -147,6 +149,8 @@ func TestTheNextCallCarriesTheQuestion(t *testing.T) {
 		close(hold)
 		wantAnswer(t, got(), `"by":"call"`)
 		wantAnswer(t, more(), `"by":"call"`)
+		time.Sleep(100 * time.Millisecond) // for the server to make use of them
+		synctest.Wait()
 		if last := s.last(1)[0]; !strings.Contains(last, `"tools/call"`) {
 			t.Errorf("then the server got %s", last)
 		}
@@ -155,6 +159,41 @@ func TestTheNextCallCarriesTheQuestion(t *testing.T) {
 		s.mu.Unlock()
 		s.finish(id)
 		s.say(`{"jsonrpc":"2.0","id":6,"result":{}}`)
+	})
+}
+
+// TestRootsThatNobodyToldAreAskedForAgain: before its next call a client that could not be asked is
+// told that its roots changed, and that call brings the question along.
+func TestRootsThatNobodyToldAreAskedForAgain(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		s := newOwn(t, k, nil)
+		refused := s.question("1", mcp.RootsList)
+		time.Sleep(time.Minute)
+		wantAnswer(t, refused(), noCall)
+		var again func() string
+		s.told = func(m *jsonrpc.Message) {
+			if m.Method == mcp.NoteRootsListChanged {
+				again = s.question("2", mcp.RootsList)
+			}
+		}
+		s.begin(t, "a")
+		wantAnswer(t, again(), `"by":"a"`)
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		s.finish(s.opened[len(s.opened)-1])
+		s.finish(s.begin(t, "b")) // told once
+		if s.results["a"] != nil || s.results["b"] != nil {
+			t.Errorf("the calls ended with %v", s.results)
+		}
+		methods := []string{}
+		for _, raw := range s.last(100)[2:] {
+			if method, _ := rawjson.Text(rawjson.Get([]byte(raw), "method")); method != "" {
+				methods = append(methods, method)
+			}
+		}
+		if want := []string{mcp.Ping, mcp.NoteRootsListChanged, mcp.Ping, mcp.ToolsCall, mcp.ToolsCall}; !slices.Equal(methods, want) {
+			t.Errorf("the server got %q", methods)
+		}
 	})
 }
 

@@ -38,6 +38,7 @@ type wire struct {
 	says   string                                          // to initialize or server/discover; empty for the usual
 	script func(m *jsonrpc.Message, say func(line string)) // say answers, with %s for the id
 	fail   func(m *jsonrpc.Message) error                  // with streams: what Do gives instead
+	told   func(m *jsonrpc.Message)                        // hears notifications; may be nil
 
 	events chan transport.Event // with streams: what the GET stream brings
 
@@ -71,6 +72,9 @@ func (w *wire) answer(m *jsonrpc.Message, say func(string)) {
 			f(m)
 		}
 	case m.Kind != jsonrpc.Request:
+		if w.told != nil {
+			w.told(m)
+		}
 	case m.Method == mcp.Discover && w.says != "":
 		say(w.says)
 	case m.Method == mcp.Initialize && w.says != "":

@@ -13,6 +13,9 @@ import (
 	"mcpgateway/internal/mcp"
 )
 
+// firstTime is how long a server may take to answer a ping after the handshake, if calls wait for that.
+const firstTime = 2 * time.Second
+
 // clientIdle is when a connection that belongs to one client is ended, without a call.
 const clientIdle = 5 * time.Minute
 
@@ -195,9 +198,8 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 	if from.Session == "" && !own {
 		c.turn = make(chan struct{}, 1)
 	}
-	again := err == nil && c.watched.any() // the connection before was lost
-	close(c.ready)
 	if err != nil {
+		close(c.ready)
 		close(c.listed)
 		if ctx.Err() != nil { // nobody wants it any more
 			err = nil
@@ -209,9 +211,14 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 		return
 	}
 	k.came(c)
+	again := c.watched.any() // the connection before was lost
 	ended := make(chan error, 1)
 	var parts sync.WaitGroup
 	parts.Go(func() { ended <- ob.Run(ctx, k.earOf(ctx, c, from)) })
+	if mute(from) {
+		k.hearFirst(ctx, ob)
+	}
+	close(c.ready)
 	parts.Go(func() { k.list(ctx, c) })
 	if again {
 		parts.Go(func() {
@@ -225,6 +232,14 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 	k.forget(c, from, err) // before a process that does not obey takes its time
 	_ = ob.Close()
 	k.shut()
+}
+
+// hearFirst waits until we have heard what the server asks right after the handshake, so that the
+// first call brings it along.
+func (k *clients) hearFirst(ctx context.Context, ob era.Outbound) {
+	ctx, stop := context.WithTimeout(ctx, firstTime)
+	defer stop()
+	_ = ob.Check(ctx)
 }
 
 // errLost ends a connection that its server ended.

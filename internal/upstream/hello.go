@@ -7,6 +7,7 @@ import (
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/era/stateful"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
 )
 
 // reachFor connects for one client, in the way that the shared connection was made. own
@@ -34,7 +35,11 @@ func (s *Server) hello(from *mcp.Caller) stateful.Params {
 	case from != nil:
 		p.PerClient = true
 		p.From = s.named(from)
-		p.Capabilities = era.Cut(from.Capabilities, "elicitation", "sampling", "roots")
+		p.Capabilities = era.Bridged(from.Capabilities, false)
+		if roots := rawjson.Get(p.Capabilities, "roots"); roots != nil && mute(from) { // we tell of them, so that it asks when they can be told
+			listens := rawjson.Edit{Key: "listChanged", Value: []byte("true")}
+			p.Capabilities = rawjson.AppendEdited(nil, p.Capabilities, rawjson.Edit{Key: "roots", Value: rawjson.AppendEdited(nil, roots, listens)})
+		}
 	case s.p.Roots != nil:
 		p.Capabilities, p.Roots = []byte(era.AllQuestionsAndRoots), s.p.Roots
 	case s.p.PerClient: // it lists for all: what only some clients can use as well

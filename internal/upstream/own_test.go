@@ -135,11 +135,11 @@ func (a *archive) subscriptions() []string {
 	return slices.DeleteFunc(a.methods(), func(m string) bool { return !strings.HasSuffix(m, "subscribe") })
 }
 
-// TestASessionWatchesOnItsOwnConnection, which stays open meanwhile, and hears of no other's.
-func TestASessionWatchesOnItsOwnConnection(t *testing.T) {
+// TestAClientWatchesOnItsOwnConnection, which stays open meanwhile, and hears of no other's.
+func TestAClientWatchesOnItsOwnConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newArchive()
-		r := perClient(t, &l.peer, 2)
+		r := perClient(t, &l.peer, 3)
 		told := map[string]int{}
 		watch := func(who *mcp.Caller, name, uri string) func() {
 			stop, err := r.WatchResource(t.Context(), who, uri, func(string) { told[name]++ })
@@ -151,11 +151,11 @@ func TestASessionWatchesOnItsOwnConnection(t *testing.T) {
 		a, b, c := from("A", "p", `{}`, nil), from("B", "p", `{}`, nil), from("", "p", `{}`, nil)
 		stopA := watch(a, "a", "file:///a")
 		stopB := watch(b, "b", "file:///a")
-		stopC := watch(c, "c", "file:///a") // without a session: the shared one
-		if got := l.subscriptions(); !slices.Equal(got, []string{"2 resources/subscribe", "3 resources/subscribe", "1 resources/subscribe"}) {
+		stopC := watch(c, "c", "file:///a")
+		if got := l.subscriptions(); !slices.Equal(got, []string{"2 resources/subscribe", "3 resources/subscribe", "4 resources/subscribe"}) {
 			t.Errorf("asked %q", got)
 		}
-		for n, name := range map[int]string{1: "c", 2: "a", 3: "b"} {
+		for n, name := range map[int]string{2: "a", 3: "b", 4: "c"} {
 			clear(told)
 			l.update(n, "file:///a")
 			if told[name] != 1 || len(told) != 1 {
@@ -175,7 +175,7 @@ func TestASessionWatchesOnItsOwnConnection(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		got := l.subscriptions()[3:]
 		slices.Sort(got)
-		if !slices.Equal(got, []string{"1 resources/unsubscribe", "2 resources/unsubscribe", "3 resources/unsubscribe"}) {
+		if !slices.Equal(got, []string{"2 resources/unsubscribe", "3 resources/unsubscribe", "4 resources/unsubscribe"}) {
 			t.Errorf("then %q", got)
 		}
 		time.Sleep(2 * clientIdle)

@@ -30,15 +30,15 @@ func newWatchers() *watchers {
 // WatchResource has told called when the resource with this URI changes, until stop is
 // called: with what its URI goes on with where the server names a part of it, else with
 // nothing. told must not block. The server's own refusal is the error. Where each client has a
-// connection of its own, a session watches there, since what the server knows of it changes
-// there alone.
+// connection of its own, it watches there, since what the server knows of it may change there
+// alone.
 func (s *Server) WatchResource(ctx context.Context, from *mcp.Caller, uri string, told func(below string)) (stop func(), err error) {
 	ob, err := s.current()
 	if err != nil {
 		return nil, err
 	}
 	watched, current := s.watched, s.current
-	if s.p.PerClient && from.Session != "" && !ob.Info().Stateless {
+	if s.p.PerClient && !ob.Info().Stateless {
 		c, leave, err := s.clients.up(ctx, from)
 		if err != nil {
 			return nil, err

@@ -137,7 +137,7 @@ func (o *Outbound) call(ctx context.Context, c *mcp.Call) ([]byte, error) {
 	params := o.params(c, id)
 	of := o.calls.Begin(ctx, c, id)
 	if o.p.PerClient && carries(c) {
-		o.outside.carry(of)
+		o.carry(ctx, of)
 		if ctx.Err() != nil {
 			o.calls.End(of, nil) // the server never got it
 			return nil, ctx.Err()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcpgateway/internal/era"
@@ -11,14 +12,23 @@ import (
 	"mcpgateway/internal/mcp"
 )
 
-// outsideTime is how long a question of a client's own server waits, while no call of that
-// client is open, until one comes or the client listens.
-const outsideTime = 5 * time.Second
+const (
+	// outsideTime is how long a question of a client's own server waits, while no call of that
+	// client is open, until one comes or the client listens.
+	outsideTime = 5 * time.Second
+	// barrierTime is how long a server may take to answer a ping behind which its questions are.
+	barrierTime = 2 * time.Second
+	// takeTime is how long a server has to make use of an answer that a call brought along: it
+	// may look at the roots that it was given before it takes them for its own.
+	takeTime = 100 * time.Millisecond
+)
 
 // outside are the questions on the connection of one client that belong to none of its calls,
 // and that wait for a way to it: servers ask for roots right after the handshake, and when
 // they are told that those changed.
 type outside struct {
+	missed atomic.Bool // the server has asked for roots, and was not told them
+
 	mu    sync.Mutex
 	waits map[*waiter]bool // guarded by mu
 }
@@ -55,7 +65,7 @@ func (x *outside) leave(w *waiter) *era.Open {
 // carry has a call that the server did not get yet carry the questions that wait, and returns
 // once they are answered or the call is over. A quick call would else be done before its
 // client has answered them, and a server that waits for roots would refuse it.
-func (x *outside) carry(of *era.Open) {
+func (x *outside) carry(of *era.Open) (carried bool) {
 	x.mu.Lock()
 	var all []*waiter
 	for w := range x.waits {
@@ -68,8 +78,23 @@ func (x *outside) carry(of *era.Open) {
 		select {
 		case <-w.done:
 		case <-of.Ctx.Done():
-			return
+			return true
 		}
+	}
+	return len(all) > 0
+}
+
+// carry has a call bring along what the server asked outside of calls. If that was its client's
+// roots, and nobody could tell them then, the server is made to ask again.
+func (o *Outbound) carry(ctx context.Context, of *era.Open) {
+	if o.outside.missed.Swap(false) {
+		ctx, stop := context.WithTimeout(ctx, barrierTime)
+		_ = o.Notify(ctx, mcp.NoteRootsListChanged, nil)
+		_ = o.Check(ctx)
+		stop()
+	}
+	if o.outside.carry(of) {
+		era.Sleep(ctx, takeTime)
 	}
 }
 
@@ -84,10 +109,9 @@ func carries(c *mcp.Call) bool { return !c.From.TakesRounds || mcp.MayAsk(c.Meth
 // but for roots, which are no call's, and the call only carried them.
 //
 // answered is to be called once the server has the answer.
-func (o *Outbound) askClient(ctx context.Context, m *jsonrpc.Message) (result []byte, answered func(), err error) {
+func (o *Outbound) askClient(ctx context.Context, m *jsonrpc.Message, w *waiter) (result []byte, answered func(), err error) {
 	late := time.Now().Add(outsideTime)
-	for {
-		w := o.outside.enter()
+	for ; ; w = o.outside.enter() {
 		result, err, again := o.askOnce(ctx, m, w, time.Until(late))
 		if !again {
 			return result, func() { close(w.done) }, err

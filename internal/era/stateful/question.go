@@ -136,7 +136,10 @@ func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
 	switch {
 	case bad != nil:
 	case (of == nil || of == nobody) && (o.ofSession() || o.p.PerClient && o.idle()):
-		bad = o.begin(m, func(ctx context.Context) ([]byte, func(), error) { return o.askClient(ctx, m) })
+		w := o.outside.enter() // before the reader goes on: what it brings next may let a call go
+		if bad = o.begin(m, func(ctx context.Context) ([]byte, func(), error) { return o.askClient(ctx, m, w) }); bad != nil {
+			o.outside.leave(w)
+		}
 	default:
 		if of == nil {
 			of, bad = o.addressee()
@@ -205,6 +208,9 @@ func (o *Outbound) begin(m *jsonrpc.Message, ask func(ctx context.Context) (resu
 		result, answered, err := ask(ctx)
 		defer answered()
 		end()
+		if err != nil && m.Method == mcp.RootsList && era.AsRemote(err) == nil {
+			o.outside.missed.Store(true)
+		}
 		if !o.asking.waits(m.ID, q) {
 			return
 		}

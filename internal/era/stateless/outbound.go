@@ -96,7 +96,7 @@ func (o *Outbound) List(ctx context.Context, kind mcp.Kind, b era.ListBounds) (*
 		return &era.Listing{}, nil
 	}
 	l, err := era.Follow(ctx, kind, b, func(ctx context.Context, params []byte) ([]byte, error) {
-		result, err := o.round(ctx, o.link.NextID(), kind.List(), params, nil, nil)
+		result, err := o.round(ctx, o.link.NextID(), kind.List(), params, []byte(era.AllOfLists), nil)
 		if err == nil && resultType(result) != era.TypeComplete {
 			return nil, errors.New("the answer to a list must be complete")
 		}

@@ -61,28 +61,5 @@ func handleError(c *mcp.Call, err error) error {
 	return era.Unavailable(c.Target.Server, err)
 }
 
-// bridged are the capabilities of a request: what its caller declared, cut to what the
-// gateway carries, whichever way the caller itself is asked.
-func bridged(from *mcp.Caller) []byte {
-	caps := era.Cut(from.Capabilities, "elicitation", "sampling", "roots", "extensions")
-	var edits []rawjson.Edit
-	for f := range rawjson.Members(caps) {
-		key, _ := rawjson.Text(f.Key)
-		switch {
-		case f.Value[0] != '{':
-			edits = append(edits, rawjson.Edit{Key: key})
-		case key == "extensions":
-			carried := []string{mcp.ExtensionUI}
-			if takesTasks(from) {
-				carried = append(carried, mcp.ExtensionTasks)
-			}
-			if kept := era.Cut(f.Value, carried...); len(kept) != len(f.Value) {
-				edits = append(edits, rawjson.Edit{Key: key, Value: kept})
-			}
-		}
-	}
-	if edits == nil {
-		return caps
-	}
-	return rawjson.AppendEdited(nil, caps, edits...)
-}
+// bridged are the capabilities of a request: its caller's.
+func bridged(from *mcp.Caller) []byte { return era.Bridged(from.Capabilities, takesTasks(from)) }
