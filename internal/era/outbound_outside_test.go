@@ -176,15 +176,28 @@ func TestRootsThatNobodyToldAreAskedForAgain(t *testing.T) {
 				again = s.question("2", mcp.RootsList)
 			}
 		}
-		s.begin(t, "a")
-		wantAnswer(t, again(), `"by":"a"`)
+		hold := make(chan struct{})
+		c := call(`{"name":"s.t"}`)
+		c.Back.(*notes).ask = func(context.Context, string, []byte) ([]byte, error) {
+			<-hold
+			return []byte(`{"by":"call"}`), nil
+		}
+		s.calls.Go(func() {
+			if _, err := s.ob.Handle(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		time.Sleep(time.Minute) // the client takes its time, and the server has not got the call
+		if last := s.last(1)[0]; !strings.Contains(last, mcp.Ping) {
+			t.Errorf("the server got %s", last)
+		}
+		close(hold)
+		wantAnswer(t, again(), `"by":"call"`)
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
 		s.finish(s.opened[len(s.opened)-1])
 		s.finish(s.begin(t, "b")) // told once
-		if s.results["a"] != nil || s.results["b"] != nil {
-			t.Errorf("the calls ended with %v", s.results)
-		}
 		methods := []string{}
 		for _, raw := range s.last(100)[2:] {
 			if method, _ := rawjson.Text(rawjson.Get([]byte(raw), "method")); method != "" {

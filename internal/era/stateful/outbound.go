@@ -135,9 +135,15 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 func (o *Outbound) call(ctx context.Context, c *mcp.Call) ([]byte, error) {
 	id := o.link.NextID()
 	params := o.params(c, id)
+	brings := o.p.PerClient && carries(c)
+	if brings {
+		o.askAgain(ctx)
+	}
 	of := o.calls.Begin(ctx, c, id)
-	if o.p.PerClient && carries(c) {
-		o.carry(ctx, of)
+	if brings {
+		if o.outside.carry(of) {
+			era.Sleep(ctx, takeTime)
+		}
 		if ctx.Err() != nil {
 			o.calls.End(of, nil) // the server never got it
 			return nil, ctx.Err()

@@ -84,17 +84,16 @@ func (x *outside) carry(of *era.Open) (carried bool) {
 	return len(all) > 0
 }
 
-// carry has a call bring along what the server asked outside of calls. If that was its client's
-// roots, and nobody could tell them then, the server is made to ask again.
-func (o *Outbound) carry(ctx context.Context, of *era.Open) {
-	if o.outside.missed.Swap(false) {
-		ctx, stop := context.WithTimeout(ctx, barrierTime)
-		_ = o.Notify(ctx, mcp.NoteRootsListChanged, nil)
-		_ = o.Check(ctx)
-		stop()
+// askAgain makes a server that was not told its client's roots ask for them again, before a call
+// that can bring the question along is begun.
+func (o *Outbound) askAgain(ctx context.Context) {
+	if !o.outside.missed.Swap(false) {
+		return
 	}
-	if o.outside.carry(of) {
-		era.Sleep(ctx, takeTime)
+	ctx, stop := context.WithTimeout(ctx, barrierTime)
+	defer stop()
+	if o.Notify(ctx, mcp.NoteRootsListChanged, nil) == nil {
+		_ = o.Check(ctx)
 	}
 }
 
