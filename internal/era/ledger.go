@@ -190,6 +190,20 @@ func (l *Ledger) Only() (o *Open, several bool) {
 	return o, false
 }
 
+// Lingers tells whether less than two calls are open, so that where Only is not certain it is for
+// calls whose callers have left.
+func (l *Ledger) Lingers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, one := range l.open {
+		if !one.answered {
+			n++
+		}
+	}
+	return n < 2
+}
+
 // Newest gives the open call that began last, of those that may carry a question if there
 // are any; nil where all are answered or over.
 func (l *Ledger) Newest() *Open {

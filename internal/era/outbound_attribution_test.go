@@ -101,6 +101,7 @@ func (s *scene) ask(t *testing.T) string {
 
 const (
 	several = "several calls are in flight"
+	lingers = "a call that was cancelled or timed out has not been answered"
 	noCall  = "no call is open"
 )
 
@@ -133,7 +134,7 @@ func TestAttributionOnAPipe(t *testing.T) {
 		s.cancels["c"]()
 		is(noCall)
 		d := s.begin(t, "d")
-		is(several)
+		is(lingers)
 		s.finish(c)
 		is("d")
 		s.say(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{}}`, c)) // once more, which frees nothing

@@ -36,16 +36,16 @@ func TestACancelledCallStopsCounting(t *testing.T) {
 						t.Errorf("the server got %q, want %s", got, want)
 					}
 				}
-				is(several)
+				is(lingers)
 				time.Sleep(time.Minute - time.Millisecond)
-				is(several)
+				is(lingers)
 				time.Sleep(time.Millisecond)
 				if tt.same {
 					is("b")
 				} else {
-					is(several)
+					is(lingers)
 					time.Sleep(24 * time.Hour)
-					is(several)
+					is(lingers)
 				}
 				c := s.beginFrom(t, "c", &tt.other) // open calls count as ever
 				is(several)
@@ -69,7 +69,7 @@ func TestATimedOutCallStopsCounting(t *testing.T) {
 		time.Sleep(time.Hour) // the minute counts from the end
 		s.cancels["left"]()
 		b := s.begin(t, "b")
-		if got := s.ask(t); !strings.HasPrefix(got, several) {
+		if got := s.ask(t); !strings.HasPrefix(got, lingers) {
 			t.Errorf("the server got %q", got)
 		}
 		time.Sleep(time.Minute)

@@ -177,8 +177,12 @@ var errNoCall = mcp.Errorf(mcp.Internal, "attribution", "no call is open that th
 func (o *Outbound) addressee() (*era.Open, *mcp.Error) {
 	of, several := o.calls.Only()
 	if several {
-		o.p.Report(`it asked a question while several calls were in flight, which was refused; set "sessions": "per-client" for this server`)
-		return nil, mcp.Errorf(mcp.Internal, "attribution", `several calls are in flight on this connection (one that was cancelled counts until it is answered, towards its own client for a minute), so the gateway cannot tell which client the question is for; set "sessions": "per-client" for this server in the gateway's configuration`)
+		before, now := "while several calls were in flight", "several calls are in flight on this connection"
+		if o.calls.Lingers() {
+			before, now = "after a call was cancelled or timed out that it never answered", "a call that was cancelled or timed out has not been answered on this connection, and the question may be that one's"
+		}
+		o.p.Report(`it asked a question ` + before + `, which was refused; set "sessions": "per-client" for this server`)
+		return nil, mcp.Errorf(mcp.Internal, "attribution", `%s, so the gateway cannot tell which client it is for; set "sessions": "per-client" for this server in the gateway's configuration`, now)
 	}
 	if of == nil {
 		return nil, errNoCall
