@@ -192,8 +192,9 @@ server's. Stateful clients and servers use Streamable HTTP, HTTP with SSE or std
 
 `
 
-const own = `\* with ` + "`\"sessions\": \"per-client\"`" + ` in the server's entry, at least on some transports: the roots of a client concern no other, and on a pipe or
-an event stream that all share, a server that was left with a call unanswered cannot tell whom its next question is for.
+const own = `\* with ` + "`\"sessions\": \"per-client\"`" + ` in the server's entry: always for roots, which concern no other client; and for servers on stdio and
+HTTP+SSE, which all clients share, since after a call that was cancelled, or while several run, nobody knows whose the server's question is.
+[Which servers need it](configuration.md#servers-that-ask-their-client).
 
 `
 

@@ -175,6 +175,7 @@ func echo() *Server {
 				}
 				return "", errors.New("this tool always fails")
 			}},
+		{"ask", `{"name":"ask","title":"Ask","description":"Asks the user for a name, and greets.","inputSchema":{"type":"object","additionalProperties":false}}`, ask},
 	}, prompts: []prompt{
 		{"repeat", `{"name":"repeat","title":"Repeat","description":"Has the model say a text back.","arguments":[{"name":"text","description":"what to say","required":true}]}`,
 			func(arguments []byte) (string, error) {
@@ -188,6 +189,18 @@ func echo() *Server {
 		{"demo://echo/about", `{"uri":"demo://echo/about","name":"about","title":"About","description":"Says what this server is for.","mimeType":"text/plain"}`,
 			"text/plain", "This server answers with what it is given."},
 	}})
+}
+
+func ask(ctx context.Context, c *mcp.Call, _ []byte) (string, error) {
+	answer, err := c.Back.Ask(ctx, mcp.Elicit, []byte(`{"message":"What is your name?","requestedSchema":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}}`))
+	if err != nil {
+		return "", fmt.Errorf("you could not be asked: %w", err)
+	}
+	name, ok := rawjson.Text(rawjson.Get(rawjson.Get(answer, "content"), "name"))
+	if action, _ := rawjson.Text(rawjson.Get(answer, "action")); action != "accept" || !ok {
+		return string(textResult("You did not say.")), nil
+	}
+	return string(textResult("Hello, " + name + ".")), nil
 }
 
 func slow(ctx context.Context, c *mcp.Call, arguments []byte) (string, error) {

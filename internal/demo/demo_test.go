@@ -37,7 +37,7 @@ func TestTools(t *testing.T) {
 	if got := fmt.Sprint(Names()); got != "[calculator echo]" || Find("nobody") != nil {
 		t.Errorf("demos %s", got)
 	}
-	want := map[string][]string{"calculator": {"add", "subtract", "multiply", "divide"}, "echo": {"ping", "echo", "slow", "fail"}}
+	want := map[string][]string{"calculator": {"add", "subtract", "multiply", "divide"}, "echo": {"ping", "echo", "slow", "fail", "ask"}}
 	capabilities := map[string]string{
 		"calculator": `{"tools":{"listChanged":true}}`,
 		"echo":       `{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true}}`,
@@ -102,6 +102,35 @@ func TestCalls(t *testing.T) {
 	if _, err := Find("echo").Handle(t.Context(), call("nothing", "")); !errors.As(err, &e) || e.Code != mcp.InvalidParams {
 		t.Error(err)
 	}
+}
+
+// TestAsk: what comes of the question is what the user says, or why there was none.
+func TestAsk(t *testing.T) {
+	for _, tt := range []struct{ answer, want string }{
+		{`{"action":"accept","content":{"name":"Ada"}}`, `"Hello, Ada."`},
+		{`{"action":"accept","content":{}}`, `"You did not say."`},
+		{`{"action":"decline"}`, `"You did not say."`},
+		{"", `"you could not be asked: nobody is there"}],"isError":true`},
+	} {
+		c := call("ask", "")
+		c.Back = asked(tt.answer)
+		reply, err := Find("echo").Handle(t.Context(), c)
+		if err != nil || !strings.Contains(string(reply.Result), tt.want) {
+			t.Errorf("%s: %v, %s", tt.answer, err, reply.Result)
+		}
+	}
+}
+
+// asked is a caller who gives this answer; empty: nobody is there.
+type asked string
+
+func (asked) Notify(context.Context, string, []byte) error { return nil }
+
+func (a asked) Ask(_ context.Context, method string, params []byte) ([]byte, error) {
+	if method != mcp.Elicit || !json.Valid(params) || a == "" {
+		return nil, errors.New("nobody is there")
+	}
+	return []byte(a), nil
 }
 
 // TestPromptsAndResources: echo has one of each, and calculator none.
