@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"mcpgateway/internal/gatetest"
+	"mcpgateway/internal/gatetest/court"
 )
 
 // never are the types that no message of ours is of, and why.
@@ -20,7 +21,7 @@ var never = []struct{ revision, way, types, why string }{
 	{"", "to server", "notifications/progress", "a client's progress on a question has a token that the client did not get"},
 }
 
-func isNever(revision string, way direction, typ string) string {
+func isNever(revision string, way court.Direction, typ string) string {
 	for _, n := range never {
 		if (n.revision == "" || n.revision == revision) && (n.way == "" || n.way == string(way)) && strings.Contains(typ, n.types) {
 			return n.why
@@ -34,50 +35,37 @@ func isNever(revision string, way direction, typ string) string {
 // of the revision that is spoken on its hop. What the clients and servers of the tour say is
 // held to it as well, so that no invalid message can be excused as one that was only passed on.
 func TestSchema(t *testing.T) {
-	var all []fact
+	var all []court.Fact
 	if t.Run("tour", func(t *testing.T) { takeTour(t, &all) }) {
 		report(t, all)
 	}
 }
 
 // report judges messages and tells the counts.
-func report(t *testing.T, all []fact) {
+func report(t *testing.T, all []court.Fact) {
 	t.Helper()
-	c := convene(t)
-	counts, invalid, ours := map[string]map[string]int{}, 0, 0
+	c := court.Convene(t)
+	var counted court.Tally
 	for _, f := range all {
 		if f.Sent && strings.HasPrefix(f.Method, "x-") {
 			continue // no revision has such a request; the tour is about the answer
 		}
-		types, err := c.judge(f)
+		types, err := c.Judge(f)
+		counted.Add(f, types, err)
 		if err != nil {
-			t.Error(f.describe(err))
-		}
-		if f.Sent {
-			continue
-		}
-		ours++
-		if err != nil {
-			invalid++
-		}
-		key := revisionOf(f.Seen) + " " + string(f.way)
-		if counts[key] == nil {
-			counts[key] = map[string]int{}
-		}
-		for _, typ := range types {
-			counts[key][typ]++
+			t.Error(f.Describe(err))
 		}
 	}
-	for _, revision := range revisions {
-		for _, way := range []direction{toClient, toServer} {
-			t.Log(tell(t, c.schemas[revision], revision, way, counts[revision+" "+string(way)]))
+	for _, revision := range court.Revisions {
+		for _, way := range []court.Direction{court.ToClient, court.ToServer} {
+			t.Log(tell(t, c.Expected(revision, way), revision, way, counted.Of(revision, way)))
 		}
 	}
-	t.Logf("schema: %d messages of the gateway, %d invalid", ours, invalid)
+	t.Logf("schema: %d messages of the gateway, %d invalid", counted.Total.Ours, counted.Total.OursInvalid)
 }
 
 // tell describes what there was of one revision in one direction.
-func tell(t *testing.T, o *official, revision string, way direction, counts map[string]int) string {
+func tell(t *testing.T, expected []string, revision string, way court.Direction, counts map[string]int) string {
 	t.Helper()
 	var lines, reasons []string
 	sum := 0
@@ -86,17 +74,15 @@ func tell(t *testing.T, o *official, revision string, way direction, counts map[
 		sum += n
 	}
 	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[8:], b[8:]) })
-	if o != nil {
-		for _, typ := range o.expected(way) {
-			why := isNever(revision, way, typ)
-			switch {
-			case counts[typ] == 0 && why == "":
-				t.Errorf("%s %s: no message of type %s", revision, way, typ)
-			case counts[typ] == 0:
-				reasons = append(reasons, fmt.Sprintf("\t     0 %s: %s", typ, why))
-			case why != "":
-				t.Errorf("%s %s: %s is not to occur: %s", revision, way, typ, why)
-			}
+	for _, typ := range expected {
+		why := isNever(revision, way, typ)
+		switch {
+		case counts[typ] == 0 && why == "":
+			t.Errorf("%s %s: no message of type %s", revision, way, typ)
+		case counts[typ] == 0:
+			reasons = append(reasons, fmt.Sprintf("\t     0 %s: %s", typ, why))
+		case why != "":
+			t.Errorf("%s %s: %s is not to occur: %s", revision, way, typ, why)
 		}
 	}
 	return fmt.Sprintf("%s %s: %d messages of %d types\n%s", revision, way, sum, len(counts), strings.Join(append(lines, reasons...), "\n"))
@@ -109,7 +95,7 @@ type station struct {
 }
 
 // takeTour collects every message that was seen at either end of the gateway.
-func takeTour(t *testing.T, all *[]fact) {
+func takeTour(t *testing.T, all *[]court.Fact) {
 	w := &witness{left: filepath.Join(t.TempDir(), "seen")}
 	t.Cleanup(func() { *all = w.all(t) }) // when the gateway and its processes have ended
 	stations, config := stationsOf(t, w)
@@ -133,34 +119,11 @@ func takeTour(t *testing.T, all *[]fact) {
 	farewell(t, g, visitors, stations, w.servers)
 }
 
-// facts says which way messages went: what a peer sent went the other way, but is of the same hop.
-func facts(way direction, seen []gatetest.Seen) (all []fact) {
-	other := toServer
-	if way == toServer {
-		other = toClient
-	}
-	for _, s := range seen {
-		f := fact{s, way}
-		if s.Sent {
-			f.way = other
-		}
-		all = append(all, f)
-		if s.Kind != "request" || s.Method != "initialize" || s.Sent {
-			continue
-		}
-		for _, older := range revisions[:3] { // each server must be able to read it, whatever it speaks
-			f.Revision = older
-			all = append(all, f)
-		}
-	}
-	return all
-}
-
 // stationsOf starts a server of every revision over every binding that it has. Those on pipes
 // are shared and their roots are in the config; the others are one per client.
 func stationsOf(t *testing.T, w *witness) (all []station, config string) {
 	var pairs []string
-	for _, revision := range revisions {
+	for _, revision := range court.Revisions {
 		stateless := revision == gatetest.Stateless
 		command, args, env := gatetest.StdioCommandAt("tour", revision)
 		w.keep(env)
@@ -196,7 +159,7 @@ type visitor struct {
 }
 
 func visitorsOf(t *testing.T, g *gateway) (all []*visitor) {
-	for _, revision := range revisions {
+	for _, revision := range court.Revisions {
 		stateless := revision == gatetest.Stateless
 		declares := `"roots":{"listChanged":true},"sampling":{}`
 		switch {

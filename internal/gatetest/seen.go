@@ -41,29 +41,31 @@ func (l *seenLog) add(s Seen) {
 	l.all = append(l.all, s)
 }
 
-// get tells the kinds and the methods as well, which is too much work for each message on
-// its way.
+// get classifies only now, which is too much work for each message on its way.
 func (l *seenLog) get() []Seen {
 	l.mu.Lock()
 	all := slices.Clone(l.all)
 	l.mu.Unlock()
 	for i := range all {
-		s := &all[i]
-		m, err := parse(s.Raw)
-		switch {
-		case err != nil:
-			continue
-		case m.request():
-			s.Kind, s.Method = "request", m.method
-		case m.note():
-			s.Kind, s.Method = "notification", m.method
-		case m.result != nil:
-			s.Kind = "result"
-		default:
-			s.Kind = "error"
-		}
+		all[i].Classify()
 	}
 	return all
+}
+
+// Classify finds the kind, and the method of what is no answer.
+func (s *Seen) Classify() {
+	m, err := parse(s.Raw)
+	switch {
+	case err != nil:
+	case m.request():
+		s.Kind, s.Method = "request", m.method
+	case m.note():
+		s.Kind, s.Method = "notification", m.method
+	case m.result != nil:
+		s.Kind = "result"
+	default:
+		s.Kind = "error"
+	}
 }
 
 // Seen gives the messages that the server received and sent, the first 20,000 of them

@@ -68,7 +68,7 @@ func TestAskedThroughGateway(t *testing.T) {
 		})
 		t.Run("stdio/"+c.name, func(t *testing.T) {
 			conf := newGatewayConfig(t, askingFew)
-			checkTalk(t, c, link{Transport: "stdio", Command: gatewayBinary(t), Args: conf.args("stdio")}, styles[0], conf)
+			checkTalk(t, c, conf.stdio(t, styles[0]), styles[0], conf)
 			checkNoneLeft(t, conf.mark)
 		})
 	}

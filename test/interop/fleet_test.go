@@ -21,6 +21,7 @@ type fleet struct {
 	mcpgoServer string
 	goAsking    string // the Go SDK's conformance server
 	gopls       string
+	tap         string // cmd/tap
 	files       string // what the filesystem server may see
 	module      string // a Go module, for gopls
 	urls        map[string]string
@@ -42,13 +43,14 @@ func newFleet(ctx context.Context, dir string) (*fleet, error) {
 		return f, err
 	}
 	f.goServer, f.mcpgoServer = filepath.Join(dir, "gosdk-server"), filepath.Join(dir, "mcpgo-server")
-	f.gopls, f.goAsking = filepath.Join(dir, "gopls"), filepath.Join(dir, "everything-server")
+	f.gopls, f.goAsking, f.tap = filepath.Join(dir, "gopls"), filepath.Join(dir, "everything-server"), filepath.Join(dir, "tap")
 	// The network and the compiler are both slow: at once.
 	steps := []func() error{
 		func() error { return npmInstall(ctx) },
 		func() error {
 			return errors.Join(goBuild(ctx, ".", "./cmd/gosdk-server", f.goServer),
 				goBuild(ctx, ".", "./cmd/mcpgo-server", f.mcpgoServer),
+				goBuild(ctx, ".", "./cmd/tap", f.tap),
 				goBuild(ctx, ".", "github.com/modelcontextprotocol/go-sdk/conformance/everything-server", f.goAsking), f.installGopls(ctx))
 		},
 	}

@@ -40,8 +40,7 @@ func TestThroughGateway(t *testing.T) {
 		for _, st := range styles {
 			t.Run("stdio/wide/"+c.name+"/"+st.name, func(t *testing.T) {
 				conf := newGatewayConfig(t, wide)
-				l := link{Transport: "stdio", Command: gatewayBinary(t), Args: conf.args("stdio", st.args...)}
-				checkThrough(t, c, l, st, conf)
+				checkThrough(t, c, conf.stdio(t, st), st, conf)
 				checkNoneLeft(t, conf.mark)
 			})
 		}
@@ -126,6 +125,7 @@ type gatewayConfig struct {
 	group           group
 	dir, file, mark string
 	servers         []server
+	hops            []*hop
 }
 
 func newGatewayConfig(t *testing.T, group group) *gatewayConfig {
@@ -136,30 +136,38 @@ func newGatewayConfig(t *testing.T, group group) *gatewayConfig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := &gatewayConfig{group: group, dir: dir, file: filepath.Join(dir, "servers.json"), mark: mark, servers: servers}
+	t.Cleanup(func() { c.judge(t) }) // once the gateway has ended, which is started later
 	// By hand, because the order of the servers matters.
 	var entries []string
 	for _, s := range servers {
-		entry := map[string]any{"transport": s.link.Transport}
-		if s.link.Transport == "http" {
+		l := c.through(t, s.name, s.link)
+		entry := map[string]any{"transport": l.Transport}
+		if l.Transport == "http" {
 			entry["transport"] = "streamable-http"
 		}
-		if s.link.URL != "" {
-			entry["url"] = s.link.URL
+		if l.URL != "" {
+			entry["url"] = l.URL
 		} else {
-			entry["command"], entry["args"], entry["env"] = s.link.Command, s.link.Args, s.link.Env
+			entry["command"], entry["args"], entry["env"] = l.Command, l.Args, l.Env
 		}
-		if s.link.Cwd != "" {
-			entry["cwd"] = s.link.Cwd
+		if l.Cwd != "" {
+			entry["cwd"] = l.Cwd
 		}
 		maps.Copy(entry, s.more)
 		entries = append(entries, fmt.Sprintf("    %s: %s", mustJSON(s.name), mustJSON(entry)))
 	}
 	text := "{\n  \"mcpServers\": {\n" + strings.Join(entries, ",\n") + "\n  }\n}\n"
-	file := filepath.Join(dir, "servers.json")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(c.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &gatewayConfig{group: group, dir: dir, file: file, mark: mark, servers: servers}
+	return c
+}
+
+// stdio is a gateway on stdio, which each client starts for itself.
+func (c *gatewayConfig) stdio(t *testing.T, st style) link {
+	t.Helper()
+	return c.through(t, "", link{Transport: "stdio", Command: gatewayBinary(t), Args: c.args("stdio", st.args...)})
 }
 
 func (c *gatewayConfig) args(transport string, more ...string) []string {
@@ -169,7 +177,8 @@ func (c *gatewayConfig) args(transport string, more ...string) []string {
 // gateway is a running gateway with an HTTP listener.
 type gateway struct {
 	*gatewayConfig
-	base    string
+	base    string // for clients: a tap
+	bare    string // for questions that are no messages
 	process *process
 }
 
@@ -186,7 +195,7 @@ func startGateway(t *testing.T, group group) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{gatewayConfig: conf, base: fmt.Sprintf("http://127.0.0.1:%d", port), process: p}
+	g := &gateway{gatewayConfig: conf, bare: fmt.Sprintf("http://127.0.0.1:%d", port), process: p}
 	t.Cleanup(func() {
 		if err := p.stop(20 * time.Second); err != nil {
 			t.Error(err)
@@ -196,6 +205,7 @@ func startGateway(t *testing.T, group group) *gateway {
 			t.Logf("the gateway printed:\n%s", p.out)
 		}
 	})
+	g.base = conf.through(t, "", link{Transport: "http", URL: g.bare}).URL
 	g.waitReady(t)
 	return g
 }
@@ -212,7 +222,7 @@ func (g *gateway) waitReady(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(60 * time.Second)
 	for {
-		resp, err := http.Get(g.base + "/ready")
+		resp, err := http.Get(g.bare + "/ready")
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -232,7 +242,7 @@ func (g *gateway) waitReady(t *testing.T) {
 
 func (g *gateway) get(t *testing.T, path string) (status int, body []byte) {
 	t.Helper()
-	resp, err := http.Get(g.base + path)
+	resp, err := http.Get(g.bare + path)
 	if err != nil {
 		t.Fatal(err)
 	}

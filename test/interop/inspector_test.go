@@ -23,7 +23,8 @@ func TestInspector(t *testing.T) {
 				target := []string{l.URL}
 				if l.Transport == "stdio" {
 					conf := newGatewayConfig(t, wide)
-					target = append([]string{gatewayBinary(t)}, conf.args("stdio", st.args...)...)
+					l = conf.stdio(t, st)
+					target = append([]string{l.Command}, l.Args...)
 					t.Cleanup(func() { checkNoneLeft(t, conf.mark) })
 				}
 				checkInspector(t, target, st, g.servers)

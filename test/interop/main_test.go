@@ -35,7 +35,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	theFleet = f
-	return m.Run()
+	code := m.Run()
+	fmt.Printf("schema: what was said on both sides of all gateways\n%s\n", &heardInAll.Tally)
+	return code
 }
 
 // nodePath finds a Node.js that all npm peers can run on.

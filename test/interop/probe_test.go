@@ -163,8 +163,9 @@ func post(ctx context.Context, target string) (*http.Response, error) {
 	return http.DefaultClient.Do(req)
 }
 
-// nextEvent reads the next event with data; enough for servers that write LF and one data line.
+// nextEvent reads the next event with data; enough for servers that end lines with LF or CRLF.
 func nextEvent(r *bufio.Reader) (name string, data []byte, err error) {
+	var lines []string
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -175,10 +176,14 @@ func nextEvent(r *bufio.Reader) (name string, data []byte, err error) {
 			name = strings.TrimSpace(after)
 		}
 		if after, ok := strings.CutPrefix(line, "data:"); ok {
-			data = []byte(strings.TrimSpace(after))
+			lines = append(lines, after)
 		}
-		if line == "" && len(data) > 0 {
+		if line != "" {
+			continue
+		}
+		if data = []byte(strings.TrimSpace(strings.Join(lines, "\n"))); len(data) > 0 {
 			return name, data, nil
 		}
+		name, lines = "", nil
 	}
 }

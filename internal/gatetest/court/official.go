@@ -1,8 +1,9 @@
-package app_test
+package court
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -12,38 +13,37 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/yosida95/uritemplate/v3"
-
-	"mcpgateway/internal/gatetest"
-)
-
-// The revisions that have a schema, oldest first.
-var revisions = []string{"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"}
-
-// A direction is the way of a message on one hop.
-type direction string
-
-const (
-	toClient direction = "to client" // we are the server
-	toServer direction = "to server" // we are the client
 )
 
 // schemaFolder is where the official schemas lie, a folder per revision: where MCP_SCHEMA_DIR
-// says, as seen from the module's root. Empty where they are not on this machine.
+// says, as seen from the project's root. Empty where they are not on this machine.
 func schemaFolder() (string, error) {
 	at, named := os.LookupEnv("MCP_SCHEMA_DIR")
 	if at == "" {
 		at, named = filepath.Join("..", "shared", "spec", "schema"), false
 	}
 	if !filepath.IsAbs(at) {
-		at = filepath.Join("..", "..", at)
+		at = filepath.Join(root(), at)
 	}
-	if _, err := os.Stat(filepath.Join(at, revisions[0], "schema.json")); err != nil {
+	if _, err := os.Stat(filepath.Join(at, Revisions[0], "schema.json")); err != nil {
 		if named {
 			return "", fmt.Errorf("MCP_SCHEMA_DIR: %w", err)
 		}
 		return "", nil
 	}
 	return at, nil
+}
+
+// root is the project's folder, as seen from the folder of the package that is tested.
+func root() string {
+	at := "."
+	for range 8 {
+		if _, err := os.Stat(filepath.Join(at, "go.work")); err == nil {
+			return at
+		}
+		at = filepath.Join(at, "..")
+	}
+	return "."
 }
 
 // An official is the schema of one revision. Which messages there are, and who may send them,
@@ -54,7 +54,7 @@ type official struct {
 	base     string // of its definitions
 	defs     map[string]definition
 	compiled map[string]*jsonschema.Schema
-	may      map[direction]map[string]string // by "kind method": the definition's name
+	may      map[Direction]map[string]string // by "kind method": the definition's name
 	codes    map[string]string               // definitions of errors, by their code
 }
 
@@ -113,11 +113,11 @@ func isTemplate(v any) error {
 
 // readUnions finds out who may send what.
 func (o *official) readUnions() {
-	o.may = map[direction]map[string]string{toClient: {}, toServer: {}}
+	o.may = map[Direction]map[string]string{ToClient: {}, ToServer: {}}
 	for _, side := range []struct {
-		way         direction
+		way         Direction
 		asks, notes string
-	}{{toClient, "ServerRequest", "ServerNotification"}, {toServer, "ClientRequest", "ClientNotification"}} {
+	}{{ToClient, "ServerRequest", "ServerNotification"}, {ToServer, "ClientRequest", "ClientNotification"}} {
 		o.readUnion(side.way, "request", side.asks)
 		o.readUnion(side.way, "notification", side.notes)
 	}
@@ -135,7 +135,7 @@ func (o *official) readUnions() {
 	}
 }
 
-func (o *official) readUnion(way direction, kind, union string) {
+func (o *official) readUnion(way Direction, kind, union string) {
 	d := o.defs[union]
 	members := d.AnyOf
 	if members == nil {
@@ -185,31 +185,9 @@ func (o *official) has(names ...string) string {
 	return ""
 }
 
-// A fact is a message with what the schema needs to know of it.
-type fact struct {
-	gatetest.Seen
-	way direction
-}
-
-// revisionOf is the revision that a message is of: before one was agreed to, the one that the
-// message itself names.
-func revisionOf(s gatetest.Seen) string {
-	if s.Revision != "" {
-		return s.Revision
-	}
-	for _, path := range [][]string{
-		{"params", "_meta", "io.modelcontextprotocol/protocolVersion"}, {"params", "protocolVersion"}, {"result", "protocolVersion"},
-	} {
-		if v := gatetest.Member(s.Raw, path...); v != nil {
-			return strings.Trim(string(v), `"`)
-		}
-	}
-	return ""
-}
-
 // judge holds a message to the schema, and tells of which types it is: its own, and those of
 // the questions and answers within it.
-func (o *official) judge(f fact) (types []string, err error) {
+func (o *official) judge(f Fact) (types []string, err error) {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(f.Raw))
 	if err != nil {
 		return nil, err
@@ -221,7 +199,7 @@ func (o *official) judge(f fact) (types []string, err error) {
 	types = []string{f.Kind + " " + f.Method}
 	switch f.Kind {
 	case "request", "notification":
-		name := o.may[f.way][types[0]]
+		name := o.may[f.Way][types[0]]
 		if name == "" {
 			return types, fmt.Errorf("%s has no such message in this direction", o.revision)
 		}
@@ -232,8 +210,12 @@ func (o *official) judge(f fact) (types []string, err error) {
 		if err := o.against(envelope, value); err != nil {
 			return types, err
 		}
-		types = append(types, o.answers(whole)...)
-		return types, o.against(name, value)
+		params, _ := whole["params"].(map[string]any)
+		answers, faults := o.answers(params)
+		if len(faults) > 0 { // what is left is held to the rest
+			params["inputResponses"] = map[string]any{}
+		}
+		return append(types, answers...), errors.Join(append(faults, o.against(name, value))...)
 	case "error":
 		return []string{"error"}, o.judgeError(whole)
 	case "result":
@@ -258,65 +240,84 @@ func (o *official) judgeError(whole map[string]any) error {
 	return o.against(name, object)
 }
 
-func (o *official) judgeResult(f fact, whole map[string]any) (types []string, err error) {
+func (o *official) judgeResult(f Fact, whole map[string]any) (types []string, err error) {
 	if err := o.against(o.has("JSONRPCResultResponse", "JSONRPCResponse"), whole); err != nil {
 		return nil, err
 	}
-	asked := toServer
-	if f.way == toServer {
-		asked = toClient
-	}
-	request := o.may[asked]["request "+f.Method]
+	request := o.may[f.Way.back()]["request "+f.Method]
 	if request == "" {
 		return nil, fmt.Errorf("%s has no such request to answer", o.revision)
 	}
 	result, _ := whole["result"].(map[string]any)
 	name := o.has(strings.TrimSuffix(request, "Request")+"Result", "EmptyResult")
-	if result["resultType"] == "input_required" && o.has("InputRequiredResult") != "" {
-		if response := o.has(strings.TrimSuffix(request, "Request") + "ResultResponse"); response != "" {
-			if err := o.against(response, whole); err != nil {
-				return nil, err
-			}
-		}
-		name = "InputRequiredResult"
-		requests, _ := result["inputRequests"].(map[string]any)
-		for _, one := range requests {
-			q, _ := one.(map[string]any)
-			method, _ := q["method"].(string)
-			types = append(types, "input "+method)
-			if err := o.against(o.inputs()[method], one); err != nil {
-				return types, err
-			}
-		}
+	if result["resultType"] != "input_required" || o.has("InputRequiredResult") == "" {
+		return nil, o.against(name, result)
 	}
-	return types, o.against(name, result)
+	types, faults := o.questions(result)
+	if len(faults) > 0 { // what is left is held to the rest
+		result["inputRequests"] = map[string]any{}
+	}
+	if response := o.has(strings.TrimSuffix(request, "Request") + "ResultResponse"); response != "" {
+		faults = append(faults, o.against(response, whole))
+	}
+	return types, errors.Join(append(faults, o.against("InputRequiredResult", result))...)
 }
 
-// answers are the types of the answers that a retry carries.
-func (o *official) answers(whole map[string]any) (types []string) {
-	params, _ := whole["params"].(map[string]any)
-	given, _ := params["inputResponses"].(map[string]any)
-	for _, one := range given {
-		for method, request := range o.inputs() {
-			if name := strings.TrimSuffix(request, "Request") + "Result"; o.against(name, one) == nil {
-				types = append(types, "answer "+method)
-			}
+// A part is a fault of a question or an answer within another message. Its places are those
+// that it has as a message of its own, which it is in the stateful revisions.
+type part struct {
+	kind, method string
+	error
+}
+
+// questions are the types of the questions that a result carries, and their faults.
+func (o *official) questions(result map[string]any) (types []string, faults []error) {
+	requests, _ := result["inputRequests"].(map[string]any)
+	for _, one := range requests {
+		q, _ := one.(map[string]any)
+		method, _ := q["method"].(string)
+		types = append(types, "input "+method)
+		if err := o.against(o.inputs()[method], one); err != nil {
+			faults = append(faults, part{"request", method, err})
 		}
 	}
-	return types
+	return types, faults
+}
+
+// answers are the types of the answers that a retry carries, and the faults of those that are of
+// none. They do not say what they answer: their members do.
+func (o *official) answers(params map[string]any) (types []string, faults []error) {
+	given, _ := params["inputResponses"].(map[string]any)
+	for _, one := range given {
+		known, meant := false, []error(nil)
+		for method, request := range o.inputs() {
+			switch err := o.against(strings.TrimSuffix(request, "Request")+"Result", one); {
+			case err == nil:
+				known = true
+				types = append(types, "answer "+method)
+			case lacksNothing(err):
+				meant = append(meant, part{"result", method, err})
+			}
+		}
+		if !known {
+			faults = append(faults, meant...)
+		}
+	}
+	return types, faults
+}
+
+// lacksNothing tells that the faults of a value are within its members.
+func lacksNothing(err error) bool {
+	return !slices.ContainsFunc(places(Fact{}, err), func(p string) bool { return strings.HasSuffix(p, " /") })
 }
 
 // expected are the types that the revision has in a direction.
-func (o *official) expected(way direction) (all []string) {
+func (o *official) expected(way Direction) (all []string) {
 	for name := range o.may[way] {
 		all = append(all, name)
 	}
-	back := toServer
-	if way == toServer {
-		back = toClient
-	}
 	answers := false
-	for name := range o.may[back] {
+	for name := range o.may[way.back()] {
 		if method, ok := strings.CutPrefix(name, "request "); ok {
 			answers = true
 			all = append(all, "result "+method)
@@ -326,7 +327,7 @@ func (o *official) expected(way direction) (all []string) {
 		all = append(all, "error")
 	}
 	within := "input "
-	if way == toServer {
+	if way == ToServer {
 		within = "answer "
 	}
 	for _, method := range slices.Sorted(maps.Keys(o.inputs())) {
@@ -334,44 +335,4 @@ func (o *official) expected(way direction) (all []string) {
 	}
 	slices.Sort(all)
 	return all
-}
-
-// plain holds a message to what every revision demands of an envelope. It is all that can be
-// held without the official schemas.
-func plain(f fact) error {
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(f.Raw, &m); err != nil {
-		return err
-	}
-	isID := len(m["id"]) > 0 && (m["id"][0] == '"' || m["id"][0] == '-' || m["id"][0] >= '0' && m["id"][0] <= '9')
-	isObject := func(v json.RawMessage) bool { return len(v) > 0 && v[0] == '{' }
-	wrong := string(m["jsonrpc"]) != `"2.0"`
-	known := []string{"jsonrpc", "id", "method", "params"}
-	switch f.Kind {
-	case "request":
-		wrong = wrong || !isID || m["params"] != nil && !isObject(m["params"])
-	case "notification":
-		wrong = wrong || m["id"] != nil || m["params"] != nil && !isObject(m["params"])
-	case "result":
-		known = []string{"jsonrpc", "id", "result"}
-		wrong = wrong || !isID || !isObject(m["result"])
-	case "error":
-		known = []string{"jsonrpc", "id", "error"}
-		var e struct {
-			Code    *int64
-			Message *string
-		}
-		wrong = wrong || json.Unmarshal(m["error"], &e) != nil || e.Code == nil || e.Message == nil
-	default:
-		wrong = true
-	}
-	for key := range m {
-		if !slices.Contains(known, key) {
-			return fmt.Errorf("a member %q beside those of a JSON-RPC %s", key, f.Kind)
-		}
-	}
-	if wrong {
-		return fmt.Errorf("no proper JSON-RPC %s", f.Kind)
-	}
-	return nil
 }
