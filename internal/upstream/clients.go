@@ -219,7 +219,7 @@ func (k *clients) life(ctx context.Context, c *client, from *mcp.Caller) {
 		k.hearFirst(ctx, ob)
 	}
 	close(c.ready)
-	parts.Go(func() { k.list(ctx, c) })
+	parts.Go(func() { k.list(ctx, c, from) })
 	if again {
 		parts.Go(func() {
 			k.watchNow(ctx, c)

@@ -129,7 +129,7 @@ func (k *clients) ask(from *mcp.Caller) {
 
 // list keeps what the server lists to one client: it lists at once, when the server tells of a
 // change, and when the client lists and it is stale.
-func (k *clients) list(ctx context.Context, c *client) {
+func (k *clients) list(ctx context.Context, c *client, from *mcp.Caller) {
 	var all lists
 	first, missed, news := true, false, false
 	for kinds := everyKind; ; {
@@ -153,7 +153,7 @@ func (k *clients) list(ctx context.Context, c *client) {
 		if first && news { // whoever waited for it has listed by now, and hears of nothing twice
 			k.s.p.Renewed()
 		}
-		if first && k.brief(c) {
+		if first && mute(from) && k.brief(c) {
 			return
 		}
 		first, news = false, false
@@ -171,8 +171,8 @@ func (k *clients) list(ctx context.Context, c *client) {
 	}
 }
 
-// brief ends a connection that was for the list alone: the client's first call makes another,
-// and carries what the server asks at its beginning.
+// brief ends a connection that was for the list alone. The client's first call makes another, and
+// carries what the server asks at its beginning.
 func (k *clients) brief(c *client) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -306,15 +306,20 @@ func TestAListLeavesRootsToTheFirstCall(t *testing.T) {
 		listens := from("A", "p", `{"roots":{}}`, nil)
 		listens.Back = &lane{}
 		none := from("B", "p", `{}`, nil)
+		late := from("C", "p", `{"roots":{}}`, nil)
+		opens := &lane{open: make(chan struct{})}
+		late.Back = opens
 		if got := r.sees(t, mute) + ", " + r.sees(t, listens) + ", " + r.sees(t, none); got != "t, t, t" {
 			t.Errorf("they see %s", got)
 		}
+		r.sees(t, late)
+		close(opens.open) // it listens right after its list
 		time.Sleep(2 * refetch)
-		if a, b, c := which(t, r, mute), which(t, r, listens), which(t, r, none); a != "5" || b != "3" || c != "4" {
-			t.Errorf("their calls go over connections %s, %s and %s", a, b, c)
+		if a, b, c, d := which(t, r, mute), which(t, r, listens), which(t, r, none), which(t, r, late); a != "6" || b != "3" || c != "4" || d != "5" {
+			t.Errorf("their calls go over connections %s, %s, %s and %s", a, b, c, d)
 		}
 		time.Sleep(2 * refetch)
-		if n := which(t, r, mute); n != "5" {
+		if n := which(t, r, mute); n != "6" {
 			t.Errorf("then over %s", n)
 		}
 	})

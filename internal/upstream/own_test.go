@@ -17,6 +17,8 @@ import (
 
 // A lane is a client as it is reached outside of its calls.
 type lane struct {
+	open chan struct{} // closed once it listens; nil: it does
+
 	mu  sync.Mutex
 	got []string // guarded by mu
 }
@@ -45,6 +47,9 @@ func (l *lane) Ask(_ context.Context, method string, params []byte) ([]byte, err
 }
 
 func (l *lane) Open() <-chan struct{} {
+	if l.open != nil {
+		return l.open
+	}
 	c := make(chan struct{})
 	close(c)
 	return c
