@@ -31,12 +31,13 @@ import (
 //	expand FILE         puts variables into a file
 //
 // and these servers run: $TYPES and $TYPES_STATEFUL (a tool of many types and results),
-// $HTML (a web page), $LOCKED (needs the token "open-sesame-1234567"), $NOBODY (a closed port).
+// $ASKING (its tools ask their client), $HTML (a web page), $LOCKED (needs the token "open-sesame-1234567"), $NOBODY (a closed port).
 func TestScripts(t *testing.T) {
 	bin := filepath.Dir(mustBinary(t))
 	vars := map[string]string{
 		"TYPES":          gatetest.StartStateless(t, typesServer()),
 		"TYPES_STATEFUL": gatetest.StartStateful(t, typesServer()),
+		"ASKING":         gatetest.StartStateful(t, gatetest.New("asking")),
 		"HTML":           page(t),
 		"LOCKED":         locked(t, gatetest.StartStateless(t, typesServer())),
 		"NOBODY":         "http://127.0.0.1:" + closedPort(t) + "/mcp",

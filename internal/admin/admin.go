@@ -32,7 +32,8 @@ type Server struct {
 	Source     string          `json:"source"` // "config" or "api"
 	Partial    string          `json:"partial,omitempty"`
 	LeftOut    []string        `json:"leftOut,omitempty"`
-	Advice     string          `json:"advice,omitempty"` // what its config should say
+	Advice     string          `json:"advice,omitempty"`  // what its config should say
+	Clients    *int            `json:"clients,omitempty"` // that have a connection of their own; nil where all share one
 	Stderr     []string        `json:"stderr,omitempty"`
 }
 

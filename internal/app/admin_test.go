@@ -161,6 +161,39 @@ func TestRemoveDrains(t *testing.T) {
 	call(t, c, "a.raw", `{}`)
 }
 
+// Of a server with a connection for each client, /servers says how many have one.
+func TestClientsOfAServerAreShown(t *testing.T) {
+	g := start(t, servers("own", merged(stdio("echo", false), `{"sessions":"per-client"}`), "shared", stdio("echo", false))).ready()
+	clients := func() map[string]*int {
+		var list struct {
+			Servers []struct {
+				Name    string
+				Clients *int
+			}
+		}
+		if err := json.Unmarshal([]byte(g.must(http.StatusOK, "GET", "/servers", "")), &list); err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]*int{}
+		for _, s := range list.Servers {
+			out[s.Name] = s.Clients
+		}
+		return out
+	}
+	of := func(n int) bool { own := clients()["own"]; return own != nil && *own == n }
+	if !of(0) {
+		t.Errorf("before any client: %v", clients())
+	}
+	c := gatetest.DialStateful(t, g.url)
+	call(t, c, "own.raw", `{}`)
+	call(t, c, "shared.raw", `{}`)
+	if got := clients(); !of(1) || got["shared"] != nil {
+		t.Errorf("with a client: %v", got)
+	}
+	c.Close()
+	gatetest.WaitFor(t, "the client's connection to end", func() bool { return of(0) })
+}
+
 func TestSecretsNeverShow(t *testing.T) {
 	t.Setenv("MCPGW_TEST_SECRET", "s3cr3t-variable")
 	g := start(t, servers()).ready()

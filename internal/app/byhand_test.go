@@ -34,12 +34,17 @@ const richSchema = `{"type":"object","required":["name","n"],"additionalProperti
 
 func TestSignatureIsShort(t *testing.T) {
 	for _, c := range []struct{ schema, want string }{
-		{`{"type":"object"}`, "(…)"},
+		{`{"type":"object"}`, "()"},
+		{`{"type":"object","properties":{}}`, "()"},
 		{`{"type":"object","additionalProperties":false}`, "()"},
+		{`{"type":"object","additionalProperties":{}}`, "(…)"},
+		{`{"type":"object","properties":{},"patternProperties":{"^x":{}}}`, "(…)"},
+		{`{"type":"object","$ref":"#/$defs/In","$defs":{"In":{"properties":{"a":{}}}}}`, "(…)"},
+		{`{"type":"object","properties":{"a":{},"b":{}},"anyOf":[{"required":["a"]},{"required":["b"]}]}`, "(a?: any, b?: any)"},
 		{`{"type":"object","properties":{"a":{"type":"number"},"b":{"type":"number"}},"required":["a","b"]}`, "(a: number, b: number)"},
 		{`{"type":"object","properties":{"a":{"type":"number"},"b":{"type":"string"}},"required":["b"],"additionalProperties":true}`, "(b: string, a?: number, …)"},
 		{`{"type":"object","properties":{"a":{}},"patternProperties":{"^x":{}}}`, "(a?: any, …)"},
-		{`{"type":"object","properties":"none","required":7}`, "(…)"},
+		{`{"type":"object","properties":"none","required":7}`, "()"},
 		{richSchema, "(name: string, n: integer, list?: string[], x?: number, on?: boolean, o?: object, nothing?: null, maybe?: string|null, either?: integer|string, " +
 			"colour?: string, wrapped?: string, loop?: any, escaped?: number, elsewhere?: any, level?: number, fixed?: boolean, mixed?: boolean|array, any?: any, yes?: any)"},
 	} {

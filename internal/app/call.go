@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -146,7 +147,8 @@ func begins(name string, def config.Server) bool {
 func (c *client) unknown(name string) error {
 	view := c.catalog.View()
 	same, near := view.Meant(mcp.Tools, c.scope, name)
-	if same == nil && near == nil { // or the part after the server's name
+	ofServer := slices.ContainsFunc(c.cfg.Servers, func(def config.Server) bool { return begins(name, def) })
+	if same == nil && near == nil && !ofServer { // or the part after the server's name
 		origins := map[string]string{}
 		var names []string
 		for _, e := range view.Entries(mcp.Tools) {
@@ -253,7 +255,7 @@ func (p *progress) Notify(_ context.Context, method string, params []byte) error
 
 // Ask refuses: nobody is there to be asked.
 func (p *progress) Ask(_ context.Context, method string, _ []byte) ([]byte, error) {
-	return nil, mcp.Errorf(mcp.UnknownMethod, "method", "method %q is not known", method)
+	return nil, mcp.Errorf(mcp.UnknownMethod, "method", "the command line answers no questions, and %s is one", method)
 }
 
 // end takes the last line away.

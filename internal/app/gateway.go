@@ -24,7 +24,7 @@ func (g gateway) Servers() []admin.Server {
 			Name: s.Def.Name, Transport: st.Transport, State: string(st.State), Reason: st.Reason,
 			Protocol: st.Info.Revision, ServerInfo: st.Info.ServerInfo, Tools: st.Entries[mcp.Tools],
 			Prompts: view.Count(mcp.Prompts, s.Def.Name), Resources: view.Count(mcp.Resources, s.Def.Name) + view.Count(mcp.Templates, s.Def.Name), Since: st.Since.UTC(), Restarts: st.Restarts,
-			Source: s.Source, Partial: st.Partial, LeftOut: slices.Concat(st.Left, view.Left(s.Def.Name)), Stderr: st.Stderr, Advice: st.Advice,
+			Source: s.Source, Partial: st.Partial, LeftOut: slices.Concat(st.Left, view.Left(s.Def.Name)), Stderr: st.Stderr, Advice: st.Advice, Clients: st.Clients,
 		})
 	}
 	return out

@@ -127,7 +127,7 @@ func TestStylesOfNames(t *testing.T) {
 				wantListed(t, c, read, strings.Replace(read, "read", "write", 1), shown, strings.Replace(read, "a", "b", 1))
 				wantSaid(t, c, read, "a:read", other, "a:read", shown, "a:x y", "write", "a:write", "x y", "a:x y")
 				wantRefused(t, c, "read", "ambiguous_tool", `several servers have a tool "read"; say which: `+read+", "+strings.Replace(read, "a", "b", 1))
-				wantRefused(t, c, read+"s", "unknown_tool", `unknown tool: "`+read+`s"; did you mean `+read+" or "+strings.Replace(read, "a", "b", 1)+"?")
+				wantRefused(t, c, read+"s", "unknown_tool", `unknown tool: "`+read+`s"; did you mean `+read+"?")
 				noStray(t, c)
 			})
 		}

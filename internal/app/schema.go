@@ -23,6 +23,7 @@ type parameter struct {
 type signature struct {
 	parameters []parameter // required ones first, else in the schema's order
 	open       bool        // names that are not listed may be given as well
+	more       bool        // the schema itself says that it takes some, or says elsewhere which
 }
 
 // maxRefs bounds how far references are followed; a schema may refer to itself.
@@ -59,9 +60,12 @@ func signatureOf(schema []byte) signature {
 	switch more := rawjson.Get(schema, "additionalProperties"); {
 	case string(more) == "false":
 	case more != nil, rawjson.Get(schema, "patternProperties") != nil:
-		sig.open = true
+		sig.open, sig.more = true, true
 	default:
 		sig.open = len(sig.parameters) == 0
+		for _, elsewhere := range []string{"$ref", "allOf", "anyOf", "oneOf"} {
+			sig.more = sig.more || sig.open && rawjson.Get(schema, elsewhere) != nil
+		}
 	}
 	return sig
 }
@@ -143,7 +147,8 @@ func typeOf(v []byte) string {
 	return "number"
 }
 
-// String is the short form, (a: number, b?: string[]).
+// String is the short form, (a: number, b?: string[]). A tool without arguments has a schema
+// that lists none, and few say that there are no others.
 func (s signature) String() string {
 	parts := make([]string, len(s.parameters), len(s.parameters)+1)
 	for i, p := range s.parameters {
@@ -153,7 +158,7 @@ func (s signature) String() string {
 		}
 		parts[i] = p.name + mark + p.kind()
 	}
-	if s.open {
+	if s.more {
 		parts = append(parts, "…")
 	}
 	return "(" + strings.Join(parts, ", ") + ")"

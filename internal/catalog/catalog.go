@@ -51,10 +51,11 @@ type Part struct {
 	Left         []string // what was left out and why, for operators
 	Gateways     []string // ids of the gateways that its entries come through
 
-	sum   [sha256.Size]byte // of what it lists; equal for parts that show the same
-	apps  []Entry           // resources that its tools are shown by, and that it does not list
-	fresh [mcp.Kinds]time.Time
-	none  [mcp.Kinds]bool
+	sum    [sha256.Size]byte // of what it lists; equal for parts that show the same
+	apps   []Entry           // resources that its tools are shown by, and that it does not list
+	fresh  [mcp.Kinds]time.Time
+	none   [mcp.Kinds]bool
+	prefix string // before its names in place of Server; empty for none
 }
 
 // Prepare makes a Part of what a server listed. handler answers calls of its entries. What
@@ -98,6 +99,7 @@ func (p *Part) Count() (n [mcp.Kinds]int) {
 // Prefix puts another prefix before the names, which is one that no other server has, or
 // none at all. It may be called before the Part is merged. URIs have no prefix.
 func (p *Part) Prefix(prefix string) {
+	p.prefix = prefix
 	for _, kind := range [...]mcp.Kind{mcp.Tools, mcp.Prompts} {
 		for i := range p.Entries[kind] {
 			e := &p.Entries[kind][i]

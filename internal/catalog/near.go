@@ -66,6 +66,15 @@ func parts(name string) (server, tool string) {
 	return "", name
 }
 
+// beginsAs tells whether a name, of either style, begins with a prefix, whatever its case.
+func beginsAs(name, prefix string) bool {
+	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
+		return false
+	}
+	rest := name[len(prefix):]
+	return strings.HasPrefix(rest, separator) || strings.HasPrefix(rest, "__")
+}
+
 // alike tells whether two names agree in one part so that one may be meant by the other.
 func alike(server, tool, otherServer, otherTool string) bool {
 	if strings.EqualFold(server, otherServer) {

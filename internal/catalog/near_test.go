@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"mcpgateway/internal/mcp"
+
 	"pgregory.net/rapid"
 )
 
@@ -103,6 +105,37 @@ func TestOnePartIsEnough(t *testing.T) {
 	}
 	if got := Near("calculator-of-mine.add", []string{"a.add", "b.add", "c.add", "calculator.add"}); len(got) != 3 || got[0] != "calculator.add" {
 		t.Errorf("near are %q", got)
+	}
+}
+
+// TestWhoNamesAServerMeansNoOther, by its name or its prefix, in either style and any case; who
+// names none that is there may mean any.
+func TestWhoNamesAServerMeansNoOther(t *testing.T) {
+	part := func(server string, tools ...string) *Part {
+		var list List
+		for _, tool := range tools {
+			list.Entries = append(list.Entries, []byte(`{"name":"`+tool+`","inputSchema":{"type":"object"}}`))
+		}
+		return Prepare(server, "", Lists{mcp.Tools: list}, nil, Bounds{ToolsPerServer: 10, ToolBytes: 1000, CatalogBytes: 10_000})
+	}
+	files, notes, bare := part("files", "list"), part("notes", "count"), part("bare", "counts")
+	files.Prefix("fs")
+	bare.Prefix("")
+	v := Merge([]*Part{files, notes, bare}, Bounds{CatalogBytes: 10_000})
+	for name, want := range map[string]string{
+		"files.count": "[]",
+		"fs.count":    "[]",
+		"FS__count":   "[]",
+		"bare.list":   "[]",
+		"fs.lst":      "[fs.list]",
+		"files.LIST":  "[fs.list]",
+		"f.count":     "[notes.count]",
+		"fsx.count":   "[notes.count]",
+		"count_":      "[counts]",
+	} {
+		if same, near := v.Meant(mcp.Tools, mcp.Scope{}, name); same != nil || fmt.Sprint(near) != want {
+			t.Errorf("%q means %q or is near %q, not %s", name, same, near, want)
+		}
 	}
 }
 

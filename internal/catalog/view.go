@@ -195,10 +195,14 @@ func (v *View) Find(kind mcp.Kind, s mcp.Scope, name string) *Entry {
 }
 
 // Meant gives the names, as this scope shows them, of entries that an unknown name may mean:
-// those that share it as their origin name, else those that look alike.
+// those that share it as their origin name, else those that look alike. Whoever names a server
+// that is there means none of another's.
 func (v *View) Meant(kind mcp.Kind, s mcp.Scope, name string) (same, near []string) {
 	shown := v.scope(kind, s)
-	if s.Server == "" && len(shown.shelf.origin[name]) > 1 {
+	if s.Server != "" {
+		return nil, Near(name, shown.names)
+	}
+	if len(shown.shelf.origin[name]) > 1 {
 		for i, e := range shown.entries {
 			if e.Target.Origin == name {
 				same = append(same, shown.names[i])
@@ -206,7 +210,27 @@ func (v *View) Meant(kind mcp.Kind, s mcp.Scope, name string) (same, near []stri
 		}
 		return same, nil
 	}
-	return nil, Near(name, shown.names)
+	return nil, Near(name, v.ofNamed(shown, name))
+}
+
+// ofNamed gives the names of the servers whose prefix a name begins with; all where there are none.
+func (v *View) ofNamed(shown *scope, name string) []string {
+	servers := map[string]bool{}
+	for _, p := range v.parts {
+		if beginsAs(name, p.Server) || p.prefix != "" && beginsAs(name, p.prefix) {
+			servers[p.Server] = true
+		}
+	}
+	if len(servers) == 0 {
+		return shown.names
+	}
+	var names []string
+	for i, e := range shown.entries {
+		if servers[e.Target.Server] {
+			names = append(names, shown.names[i])
+		}
+	}
+	return names
 }
 
 // Entries are all of a kind in the order of the list. The slice is not to be changed.

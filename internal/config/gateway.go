@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -89,7 +90,7 @@ func (r *reader) gateway(n node, g *Gateway) {
 				g.Names = s
 			}
 		}},
-		counted("pageSize", &g.PageSize),
+		setting{"pageSize", func(n node) { n.count(&g.PageSize, math.MaxInt32, "leave it out for lists of one page") }},
 		setting{"limits", func(n node) { g.Limits.read(n) }},
 	)
 }

@@ -119,7 +119,7 @@ func (l *Limits) read(n node) {
 	n.read(
 		counted("requestBody", &l.RequestBody),
 		// Programs at both ends read JSON by recursion; none reads it deeper than this.
-		setting{"depth", func(n node) { n.count(&l.Depth, 10_000) }},
+		setting{"depth", func(n node) { n.count(&l.Depth, 10_000, noBound) }},
 		counted("requestTokens", &l.RequestTokens),
 		counted("answerTokens", &l.AnswerTokens),
 		counted("messageBytes", &l.MessageBytes),
@@ -164,7 +164,7 @@ func (l *Limits) read(n node) {
 }
 
 func counted(key string, to *int) setting {
-	return setting{key, func(n node) { n.count(to, math.MaxInt32) }}
+	return setting{key, func(n node) { n.count(to, math.MaxInt32, noBound) }}
 }
 
 func timed(key string, to *time.Duration) setting {

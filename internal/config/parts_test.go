@@ -120,6 +120,16 @@ func TestNoBoundCanBeSwitchedOff(t *testing.T) {
 	each(reflect.ValueOf(Defaults()), nil)
 }
 
+// TestNoPagesNeedNoPageSize: whoever writes 0 to have no pages is told how.
+func TestNoPagesNeedNoPageSize(t *testing.T) {
+	for _, size := range []string{"0", "-1"} {
+		p := problems(t, `{"mcpServers": {}, "gateway": {"pageSize": `+size+`}}`, nil)
+		if want := "f.json:1:44: gateway.pageSize: must be at least 1; leave it out for lists of one page"; len(p) != 1 || p[0].Error() != want {
+			t.Errorf("%s: %v", size, p)
+		}
+	}
+}
+
 func TestTokensProblems(t *testing.T) {
 	const long = `"0123456789abcdef"`
 	for tokens, want := range map[string]string{

@@ -1,34 +1,58 @@
 package config
 
-import "net/url"
+import (
+	"net/url"
+
+	"github.com/tailscale/hujson"
+)
+
+// rootsLook is what to write, told to whoever wrote something else.
+const rootsLook = `[{"uri": "file:///home/me"}]`
 
 // roots reads a list of {"uri": "file:///…", "name": "…"}.
-func (n node) roots() []Root {
+func (r *serverReader) roots(n node) []Root {
+	list, ok := n.value.(*hujson.Array)
+	if !ok {
+		n.problem("must be a list of objects: %s", rootsLook)
+		return nil
+	}
 	var out []Root
-	for _, e := range n.list() {
+	for _, e := range n.elements(list) {
+		if !e.isObject() {
+			e.problem("must be an object, as in %s", rootsLook)
+			continue
+		}
 		var root Root
 		said := false
 		e.read(
 			setting{"uri", func(n node) {
 				said = true
-				s, ok := n.text()
-				if !ok {
-					return
-				}
-				if u, err := url.Parse(s); err != nil || u.Scheme == "" {
-					n.problem("must be a URI such as \"file:///home/me/project\"")
-					return
-				}
-				root.URI = s
+				root.URI = r.rootURI(n)
 			}},
-			setting{"name", func(n node) { root.Name, _ = n.text() }},
+			setting{"name", func(n node) {
+				name, _ := r.expanded(n)
+				root.Name = name.text
+			}},
 		)
 		switch {
 		case root.URI != "":
 			out = append(out, root)
-		case e.isObject() && !said:
+		case !said:
 			e.problem("needs \"uri\", such as \"file:///home/me/project\"")
 		}
 	}
 	return out
+}
+
+// rootURI reads a URI; it is empty where what stands there is none.
+func (r *serverReader) rootURI(n node) string {
+	e, ok := r.expanded(n)
+	if !ok {
+		return ""
+	}
+	if u, err := url.Parse(e.text); err != nil || u.Scheme == "" {
+		r.fault(n, e, "must be a URI such as \"file:///home/me/project\"")
+		return ""
+	}
+	return e.text
 }

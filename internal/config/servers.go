@@ -339,7 +339,10 @@ func (r *serverReader) common(s *Server) {
 		}
 	}
 	if n, ok := r.get("roots"); ok {
-		s.Roots = n.roots()
+		s.Roots = r.roots(n)
+		if s.Sessions == SessionsPerClient && !n.blank() {
+			r.doubt(n, n.keyAt, "counts only where the server lists for all clients; on a client's own connection, which \"sessions\": \"per-client\" gives it, that client's roots count; for these everywhere write \"sessions\": \"shared\"")
+		}
 	}
 	if n, ok := r.get("instructions"); ok {
 		if b, ok := n.boolean(); ok {

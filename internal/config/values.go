@@ -53,8 +53,11 @@ func (n node) time(unit func(float64) float64) (time.Duration, bool) {
 	return v, err == nil
 }
 
-// count reads a bound into to: a whole number from 1 to most.
-func (n node) count(to *int, most int) {
+// noBound is what else there is to say of a bound that is less than 1.
+const noBound = "no bound can be switched off"
+
+// count reads a whole number from 1 to most into to; instead says what to do for less.
+func (n node) count(to *int, most int, instead string) {
 	s, ok := n.number()
 	if !ok {
 		n.problem("must be a whole number")
@@ -65,7 +68,7 @@ func (n node) count(to *int, most int) {
 	case err != nil && strings.ContainsAny(s, ".eE"):
 		n.problem("must be a whole number, written without . and e")
 	case v < 1:
-		n.problem("must be at least 1; no bound can be switched off")
+		n.problem("must be at least 1; %s", instead)
 	case v > int64(most):
 		n.problem("must be at most %d", most)
 	default:

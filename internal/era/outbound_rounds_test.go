@@ -254,6 +254,27 @@ func TestRoundsPass(t *testing.T) {
 	})
 }
 
+// TestStatefulServersGiveNoState, so that one towards them is refused, with what to do; without
+// it the call is made.
+func TestStatefulServersGiveNoState(t *testing.T) {
+	each(t, func(k kind) bool { return !k.stateless }, func(t *testing.T, k kind) {
+		w := &wire{script: func(_ *jsonrpc.Message, say func(string)) { say(`{"jsonrpc":"2.0","id":%s,"result":{"content":[]}}`) }}
+		ob := k.connect(t, w)
+		c := call(`{"name":"s.t","requestState":"forged"}`)
+		c.From.TakesRounds = true
+		_, err := ob.Handle(t.Context(), c)
+		var e *mcp.Error
+		if !errors.As(err, &e) || e.Code != mcp.InvalidParams || e.Reason != "request_state" || !strings.HasSuffix(e.Message, "; call again without it") {
+			t.Errorf("%v", err)
+		}
+		again := call(`{"name":"s.t"}`)
+		again.From.TakesRounds = true
+		if _, err := ob.Handle(t.Context(), again); err != nil || len(w.rounds()) != 1 {
+			t.Errorf("%v, after %d calls", err, len(w.rounds()))
+		}
+	})
+}
+
 // TestRoundsBeyondTheCaller do not pass (2026-07-28, multi round-trip requests, Server
 // Requirements 7).
 func TestRoundsBeyondTheCaller(t *testing.T) {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,6 +27,15 @@ func (s *Server) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 		return nil, err
 	}
 	defer s.leave()
+	reply, err := s.send(ctx, c)
+	var e *mcp.Error
+	if errors.As(err, &e) && e.Reason == "server_down" && s.leaving() {
+		return nil, &mcp.Error{Code: mcp.Unavailable, Reason: "server_down", Message: fmt.Sprintf("server %q was removed before it answered", s.p.Name), Err: e.Err}
+	}
+	return reply, err
+}
+
+func (s *Server) send(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
 	ob, done, err := s.connection(ctx, c.From)
 	if err != nil {
 		return nil, err
@@ -91,6 +101,13 @@ func (s *Server) enter(ctx context.Context) error {
 	}
 	s.open++
 	return nil
+}
+
+// leaving tells whether the server is being removed.
+func (s *Server) leaving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.admits
 }
 
 func (s *Server) leave() {

@@ -253,6 +253,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestDrainIsBounded, and a call that it cuts is told why it has no answer.
 func TestDrainIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHolding()
@@ -266,7 +267,20 @@ func TestDrainIsBounded(t *testing.T) {
 			t.Errorf("it took %v", d)
 		}
 		r.stop()
-		if o := <-out; reasonOf(o.err) != "server_down" {
+		if o := <-out; reasonOf(o.err) != "server_down" || !strings.HasPrefix(o.err.Error(), `server "s" was removed before it answered`) {
+			t.Errorf("the call that was cut: %v", o.err)
+		}
+	})
+}
+
+// TestLossIsNoRemoval: whoever stops the gateway removes no server.
+func TestLossIsNoRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, params(newHolding()))
+		r.readyAt(t)
+		out := calls(t.Context(), r.Server, 1)
+		r.stop()
+		if o := <-out; reasonOf(o.err) != "server_down" || !strings.HasPrefix(o.err.Error(), `the connection to server "s" was lost`) {
 			t.Errorf("the call that was cut: %v", o.err)
 		}
 	})

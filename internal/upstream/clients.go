@@ -326,6 +326,13 @@ func (k *clients) close() {
 	k.wg.Wait()
 }
 
+// count is how many clients have a connection, those that it is being made for included.
+func (k *clients) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.byKey)
+}
+
 // find gives the connection of a caller's session, if there is one that is up.
 func (k *clients) find(from *mcp.Caller) era.Outbound {
 	k.mu.Lock()

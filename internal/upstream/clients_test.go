@@ -84,6 +84,30 @@ func TestEachClientHasItsConnection(t *testing.T) {
 	})
 }
 
+// TestClientsAreCounted: those that have a connection now, where each has one.
+func TestClientsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := start(t, params(&peer{script: saysWhich}))
+		shared.readyAt(t)
+		which(t, shared, from("A", "p", `{}`, nil))
+		if n := shared.Status().Clients; n != nil {
+			t.Errorf("a shared server counts %d", *n)
+		}
+		r := perClient(t, &peer{script: saysWhich}, 64)
+		ended := make(chan struct{})
+		counts := []int{*r.Status().Clients}
+		for _, who := range []*mcp.Caller{from("A", "p", `{}`, ended), from("B", "p", `{}`, nil), from("B", "p", `{}`, nil)} {
+			which(t, r, who)
+			counts = append(counts, *r.Status().Clients)
+		}
+		close(ended)
+		synctest.Wait()
+		if counts = append(counts, *r.Status().Clients); !slices.Equal(counts, []int{0, 1, 2, 2, 1}) {
+			t.Errorf("counts %d", counts)
+		}
+	})
+}
+
 // TestConnectionEndsWithItsSession, or when nobody used it for long.
 func TestConnectionEndsWithItsSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

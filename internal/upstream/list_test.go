@@ -2,6 +2,10 @@ package upstream
 
 import (
 	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -151,6 +155,72 @@ func TestStaleListsAreFetchedWhenAsked(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A journal is a log that is read a few lines at a time.
+type journal struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu
+}
+
+func (j *journal) Write(line []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, string(line))
+	return len(line), nil
+}
+
+func (j *journal) take() (lines []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	lines, j.lines = j.lines, nil
+	return lines
+}
+
+// TestWhatListsLackIsToldOnce, until they do not lack it any more.
+func TestWhatListsLackIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const a, b, good, more = `{"name":"a"}`, `{"name":"b"}`, `{"name":"t","inputSchema":{"type":"object"}}`, `"nextCursor":"2",`
+		lists := []string{
+			more + `"tools":[` + a + `]`,
+			more + `"tools":[` + a + `]`,
+			more + `"tools":[` + a + "," + b + `]`,
+			`"tools":[` + good + `]`,
+			more + `"tools":[` + a + `]`,
+		}
+		p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
+			switch m.Method {
+			case mcp.Initialize:
+				w.say(m, initializedNew)
+			case mcp.NoteInitialized:
+				for i := range lists[1:] {
+					w.in(time.Duration(i+1)*10*time.Second, m, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+				}
+			case mcp.Tools.List():
+				w.say(m, `{"jsonrpc":"2.0","id":%s,"result":{`+lists[0]+`}}`)
+				lists = lists[1:]
+			default:
+				return plain(w, m)
+			}
+			return nil
+		}}
+		pr := params(p)
+		pr.List.Pages = 1
+		var log journal
+		pr.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		r := start(t, pr)
+		const ofA, ofB, part = "leaves out tool 1", "leaves out tool 2", "listed in part"
+		for i, want := range [][]string{{ofA, part}, nil, {ofB}, nil, {ofA, part}} {
+			r.after(time.Duration(i) * 10 * time.Second)
+			said := log.take()
+			if !slices.EqualFunc(said, want, strings.Contains) {
+				t.Errorf("of list %d it is told %q", i+1, said)
+			}
+		}
+		if len(lists) > 0 {
+			t.Errorf("%d lists were not fetched", len(lists))
+		}
+	})
 }
 
 // TestFailedRefetchIsMadeUp: a change that could not be fetched is fetched when somebody

@@ -168,16 +168,29 @@ func (s *Server) part(info era.Info, all lists) (part *catalog.Part, partial []s
 	return part, partial
 }
 
+// warn tells what the lists lack, where the lists before did not lack it.
+func (s *Server) warn(left, partial []string) {
+	lacks := make(map[string]bool, len(left)+len(partial))
+	tell := func(line string) {
+		if !s.lacks[line] {
+			s.p.Log.Warn(line)
+		}
+		lacks[line] = true
+	}
+	for _, one := range left {
+		tell("leaves out " + one)
+	}
+	for _, one := range partial {
+		tell("listed in part: " + one)
+	}
+	s.lacks = lacks
+}
+
 // publish hands over what the server lists now.
 func (s *Server) publish(ob era.Outbound, all lists) {
 	info := ob.Info()
 	part, partial := s.part(info, all)
-	for _, one := range part.Left {
-		s.p.Log.Warn("leaves out " + one)
-	}
-	for _, one := range partial {
-		s.p.Log.Warn("listed in part: " + one)
-	}
+	s.warn(part.Left, partial)
 	s.mu.Lock()
 	s.ob, s.shown = ob, true // before Publish: whoever sees a tool may call it
 	s.lists, s.unlisted = all, false

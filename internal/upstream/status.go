@@ -35,6 +35,7 @@ type Status struct {
 	Partial   string
 	Left      []string
 	Advice    string // what its questions to clients need, where one was refused
+	Clients   *int   // that have a connection of their own now; nil where all share one
 	Stderr    []string
 	InFlight  int
 }
@@ -48,6 +49,10 @@ func (s *Server) Status() Status {
 	st := s.status
 	st.InFlight = s.open
 	s.mu.Unlock()
+	if s.p.PerClient {
+		n := s.clients.count()
+		st.Clients = &n
+	}
 	if s.p.Stderr != nil && st.State != Ready {
 		st.Stderr = s.p.Stderr()
 		st.Stderr = st.Stderr[max(0, len(st.Stderr)-maxStderr):]

@@ -55,10 +55,11 @@ type Params struct {
 // A Server is one server that is kept usable. Run is its supervisor.
 type Server struct {
 	p     Params
-	found string      // the era found last time; only Run's goroutine touches it
-	older bool        // it speaks the older transport; likewise
-	exits bool        // it ended on the probe and without it; likewise
-	left  []io.Closer // connections that ended, to be closed once that is known; likewise
+	found string          // the era found last time; only Run's goroutine touches it
+	older bool            // it speaks the older transport; likewise
+	exits bool            // it ended on the probe and without it; likewise
+	left  []io.Closer     // connections that ended, to be closed once that is known; likewise
+	lacks map[string]bool // what was warned of the last lists; likewise
 
 	room    *semaphore.Weighted
 	suspect chan struct{} // holds one: a call failed, see whether the server is still there

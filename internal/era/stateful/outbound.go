@@ -117,7 +117,7 @@ func (o *Outbound) Handle(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) 
 	if c.From.TakesRounds && rawjson.Get(c.Params.Raw, mcp.MemberRequestState) != nil {
 		// This server gave none, so that it belongs to another call (2026-07-28, patterns,
 		// Multi Round-Trip Requests).
-		return nil, mcp.Errorf(mcp.InvalidParams, "request_state", "the requestState is not of this call")
+		return nil, mcp.Errorf(mcp.InvalidParams, "request_state", "the requestState is not of this call, since its server gives none; call again without it")
 	}
 	o.raiseLevel(ctx, c.From.LogLevel)
 	result, err := o.call(ctx, c)

@@ -177,6 +177,9 @@ func (d *desk) refuses(a answered, code int, reason string) {
 	if a.Error.Code != code || a.Error.Data.Reason != reason {
 		d.t.Errorf("%d %s\nwant the error %d %s", a.status, a.raw, code, reason)
 	}
+	if reason == "request_state" && !strings.Contains(string(a.raw), "call again without it") {
+		d.t.Errorf("%s does not say what to do", a.raw)
+	}
 }
 
 // hits expects so many calls to have reached the house.

@@ -54,7 +54,7 @@ type answer struct {
 
 var (
 	errOver  = mcp.Errorf(mcp.Internal, "ended", "the call has ended")
-	errState = mcp.Errorf(mcp.InvalidParams, "request_state", "the requestState is not valid here: it has expired, was used already, or belongs to another request; make the call anew")
+	errState = mcp.Errorf(mcp.InvalidParams, "request_state", "the requestState is not valid here: it has expired, was used already, or belongs to another request; call again without it")
 )
 
 // Ask puts a question to the client: the request that carries the call is answered with it,
