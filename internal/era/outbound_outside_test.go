@@ -45,7 +45,7 @@ func newOwn(t *testing.T, k kind, l *lane) *scene {
 			say(empty)
 		}
 	}
-	p := stateful.Params{PerClient: true, From: &mcp.Caller{Principal: "p"}}
+	p := stateful.Params{PerClient: true, From: &mcp.Caller{Principal: "p"}, Capabilities: []byte(`{"elicitation":{},"sampling":{},"roots":{"listChanged":true}}`)}
 	if l != nil {
 		p.From.Session, p.From.Back = "A", l
 	}
@@ -206,6 +206,30 @@ func TestRootsThatNobodyToldAreAskedForAgain(t *testing.T) {
 		}
 		if want := []string{mcp.Ping, mcp.NoteRootsListChanged, mcp.Ping, mcp.ToolsCall, mcp.ToolsCall}; !slices.Equal(methods, want) {
 			t.Errorf("the server got %q", methods)
+		}
+	})
+}
+
+// TestRootsAreNotAskedForAgain where the client never said that they may change.
+func TestRootsAreNotAskedForAgain(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		w := &wire{}
+		say := func(string) {}
+		w.script = func(m *jsonrpc.Message, answer func(string)) { say = answer; answer(empty) }
+		w.told = func(m *jsonrpc.Message) {
+			if m.Method == mcp.NoteRootsListChanged {
+				t.Error("the server was told")
+			}
+		}
+		ob := declares(t, k, w, stateful.Params{PerClient: true, From: &mcp.Caller{Principal: "p"}, Capabilities: []byte(`{"roots":{}}`)})
+		hear(t, ob)
+		if err := ob.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		say(`{"jsonrpc":"2.0","id":1,"method":"roots/list"}`)
+		time.Sleep(time.Minute)
+		if _, err := ob.Handle(t.Context(), call(`{"name":"s.t"}`)); err != nil {
+			t.Error(err)
 		}
 	})
 }

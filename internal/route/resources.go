@@ -63,6 +63,7 @@ func (r *Router) resource(ctx context.Context, from *mcp.Caller, uri string) (*c
 	t, known := r.holder(view, from, uri)
 	if !known {
 		r.house.WaitListed(ctx, "")
+		r.house.WaitOwn(ctx, from, "")
 		view = r.view(from)
 		if t, known = r.holder(view, from, uri); !known {
 			if only := view.Only(); only != "" {

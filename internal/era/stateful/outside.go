@@ -10,6 +10,7 @@ import (
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
 )
 
 const (
@@ -85,9 +86,10 @@ func (x *outside) carry(of *era.Open) (carried bool) {
 }
 
 // askAgain makes a server that was not told its client's roots ask for them again, before a call
-// that can bring the question along is begun.
+// that can bring the question along is begun. It needs to have been told that there may be news.
 func (o *Outbound) askAgain(ctx context.Context) {
-	if !o.outside.missed.Swap(false) {
+	roots := rawjson.Get(o.p.Capabilities, "roots")
+	if string(rawjson.Get(roots, "listChanged")) != "true" || !o.outside.missed.Swap(false) {
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, barrierTime)
