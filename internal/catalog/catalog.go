@@ -85,6 +85,16 @@ func (p *Part) digest() (sum [sha256.Size]byte) {
 	return sum
 }
 
+// Bytes is how large the definitions are.
+func (p *Part) Bytes() (n int) {
+	for kind := range mcp.Kinds {
+		for i := range p.Entries[kind] {
+			n += len(p.Entries[kind][i].Definition)
+		}
+	}
+	return n
+}
+
 // Same tells whether two parts of one server show the same.
 func (p *Part) Same(q *Part) bool { return p.sum == q.sum }
 

@@ -11,8 +11,12 @@ type variants struct {
 	byOwn map[string]*View // guarded by mu: by the servers and sums of the parts that differ
 }
 
-// maxVariants bounds how many are kept at a time. Another one costs a Merge.
-const maxVariants = 64
+// Bounds of how many are kept at a time, and of what their encoded lists may come to. Another one
+// costs a Merge.
+const (
+	maxVariants     = 64
+	maxVariantBytes = 64 << 20
+)
 
 // With is the View of a client to whom some servers show something of its own: these parts
 // stand in place of what their servers show to all. It is the same View where nothing differs,
@@ -41,10 +45,15 @@ func (v *View) With(own []*Part) *View {
 	if known := v.variants.byOwn[key]; known != nil {
 		return known
 	}
-	if v.variants.byOwn == nil || len(v.variants.byOwn) >= maxVariants {
+	made := Merge(parts, v.bounds)
+	bytes := 0
+	for _, p := range parts {
+		bytes += p.Bytes()
+	}
+	most := min(maxVariants, max(1, maxVariantBytes/max(bytes, 1)))
+	if v.variants.byOwn == nil || len(v.variants.byOwn) >= most {
 		v.variants.byOwn = map[string]*View{}
 	}
-	made := Merge(parts, v.bounds)
 	v.variants.byOwn[key] = made
 	return made
 }

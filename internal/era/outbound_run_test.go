@@ -25,6 +25,9 @@ type mill struct {
 	hold    chan struct{}           // closed: calls are answered
 	results map[string]func(string) // guarded by wire.mu: who waits for what comes of a task
 	plain   bool                    // its tool runs otherwise
+	behind  string                  // what it says right behind a task's name
+	silent  bool                    // it answers no cancels
+	anew    int                     // it lists so many tools, under names that no list had before
 	mu      sync.Mutex
 	made    int // guarded by mu
 }
@@ -40,6 +43,15 @@ func (k *mill) serve(m *jsonrpc.Message, say func(string)) {
 	task, _ := rawjson.Text(rawjson.Get(m.Params, "taskId"))
 	switch m.Method {
 	case mcp.Tools.List():
+		if k.anew > 0 {
+			var names []string
+			for range k.anew {
+				k.made++
+				names = append(names, fmt.Sprintf(`{"name":"t%d","execution":{"taskSupport":"required"},"inputSchema":{}}`, k.made))
+			}
+			say(`{"jsonrpc":"2.0","id":%s,"result":{"tools":[` + strings.Join(names, ",") + `]}}`)
+			return
+		}
 		support := "required"
 		if k.plain {
 			support = "optional"
@@ -56,13 +68,16 @@ func (k *mill) serve(m *jsonrpc.Message, say func(string)) {
 			k.made++
 			task := fmt.Sprint("T", k.made)
 			k.mu.Unlock()
-			say(`{"jsonrpc":"2.0","id":%s,"result":{"task":{"taskId":"` + task + `","status":"working"}}}`)
+			say(strings.TrimSuffix(`{"jsonrpc":"2.0","id":%s,"result":{"task":{"taskId":"`+task+`","status":"working"}}}`+"\n"+k.behind, "\n"))
 		}()
 	case "tasks/result":
 		k.wire.mu.Lock()
 		k.results[task] = say
 		k.wire.mu.Unlock()
 	case mcp.TasksCancel:
+		if k.silent {
+			return
+		}
 		say(`{"jsonrpc":"2.0","id":%s,"result":{"taskId":"` + task + `","status":"cancelled"}}`)
 		k.wire.mu.Lock()
 		waits := k.results[task]
@@ -296,6 +311,78 @@ func TestAQuestionOfATask(t *testing.T) {
 		for i, r := range runs {
 			m.comesOf(fmt.Sprint("T", i+1), `"result":{}`)
 			<-r.done
+		}
+	})
+}
+
+// TestAQuestionRightBehindTheTask reaches its call, though the call has not read yet what its task is.
+func TestAQuestionRightBehindTheTask(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		for _, p := range []stateful.Params{{}, {PerClient: true, From: &mcp.Caller{Principal: "p", Session: "A"}}} {
+			m := newMill()
+			m.behind = `{"jsonrpc":"2.0","id":70,"method":"elicitation/create","params":{"message":"m","_meta":{"io.modelcontextprotocol/related-task":{"taskId":"T1"}}}}`
+			answer := make(chan string, 1)
+			m.await("70", func(a *jsonrpc.Message) { answer <- string(a.Raw) })
+			ob := declares(t, k, m.wire, p)
+			hear(t, ob)
+			list(t, ob)
+			c := call(`{"name":"s.t"}`)
+			c.Back.(*notes).ask = func(context.Context, string, []byte) ([]byte, error) { return []byte(`{"action":"accept"}`), nil }
+			done := make(chan error, 1)
+			go func() {
+				_, err := ob.Handle(t.Context(), c)
+				done <- err
+			}()
+			if got := <-answer; !strings.Contains(got, `"action":"accept"`) {
+				t.Errorf("the question was answered %s", got)
+			}
+			m.comesOf("T1", `"result":{}`)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestCancelsLeaveRoomForAnswers, however many tasks nobody waits for and however slow the server is.
+func TestCancelsLeaveRoomForAnswers(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		m := newMill()
+		m.silent = true
+		ob := k.connect(t, m.wire)
+		hear(t, ob)
+		list(t, ob)
+		var runs []*run
+		for range 70 {
+			runs = append(runs, startRun(t, ob, `{"name":"s.t"}`))
+		}
+		for _, r := range runs {
+			r.leave()
+			<-r.done
+		}
+		answer := make(chan string, 1)
+		m.await("70", func(a *jsonrpc.Message) { answer <- string(a.Raw) })
+		m.waits("T1")(`{"jsonrpc":"2.0","id":70,"method":"ping"}`)
+		began := time.Now()
+		if got := <-answer; got != `{"jsonrpc":"2.0","id":70,"result":{}}` || time.Since(began) > time.Second {
+			t.Errorf("the ping was answered %s after %s", got, time.Since(began))
+		}
+	})
+}
+
+// TestNamesOfTaskToolsAreBounded where a server names its tools ever anew; those of its last list
+// are known.
+func TestNamesOfTaskToolsAreBounded(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		m := newMill()
+		m.anew = 9
+		known := &stateful.TaskTools{}
+		ob := declares(t, k, m.wire, stateful.Params{TaskTools: known})
+		for range 1000 {
+			list(t, ob)
+		}
+		if n := strings.Count(fmt.Sprint(known), ":true"); n < 9 || n > 4096 {
+			t.Errorf("%d names are known", n)
 		}
 	})
 }

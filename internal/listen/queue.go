@@ -48,8 +48,8 @@ func newQueue(load *load, write func([]item) error, gone func()) *queue {
 }
 
 // Notify queues a notification. Where too much waits, progress takes the place of the
-// oldest of its own call, news of a list is queued unless the same waits already, and the rest
-// is dropped.
+// oldest of its own call, news takes the place of older news of the same, up to as much again,
+// and the rest is dropped.
 func (q *queue) Notify(raw []byte) { q.add(item{raw: raw, note: true}) }
 
 // Deliver queues a question to the client, which must arrive.
@@ -69,7 +69,7 @@ func (q *queue) add(it item) {
 			if q.makeRoom(&it) {
 				continue
 			}
-			if !it.ofList() || q.waits(&it) {
+			if !q.makeRoomForNews(&it) {
 				return
 			}
 			break
@@ -101,12 +101,25 @@ func (q *queue) push(it item) {
 // makeRoom takes out the oldest progress of the same call. It is called with mu held.
 func (q *queue) makeRoom(latest *item) bool {
 	token := latest.progress()
-	if token == nil {
+	return token != nil && q.dropOldest(func(it *item) bool { return string(it.progress()) == string(token) })
+}
+
+// makeRoomForNews takes out older news of the same, and tells whether there is room beyond what
+// other notifications may have. It is called with mu held.
+func (q *queue) makeRoomForNews(latest *item) bool {
+	about := latest.news()
+	if about == "" {
 		return false
 	}
+	q.dropOldest(func(it *item) bool { return it.news() == about })
+	return q.pending < 2*maxPending && q.bytes+len(latest.raw) <= 2*q.room()
+}
+
+// dropOldest takes out the oldest notification of which f is true. It is called with mu held.
+func (q *queue) dropOldest(f func(it *item) bool) bool {
 	for i := range q.items {
 		it := &q.items[i]
-		if it.note && string(it.progress()) == string(token) {
+		if it.note && f(it) {
 			q.pending--
 			q.bytes -= len(it.raw)
 			q.load.add(-len(it.raw))
@@ -117,20 +130,18 @@ func (q *queue) makeRoom(latest *item) bool {
 	return false
 }
 
-// ofList tells whether a notification says that a list changed. Nothing says it again.
-func (it *item) ofList() bool {
+// news is the same for notifications of which the newest says all: that a list changed, or a
+// resource, or what has become of a task or of an elicitation. Nothing says it again. It is empty
+// for others.
+func (it *item) news() string {
 	method, _ := rawjson.Text(rawjson.Get(it.raw, "method"))
-	for kind := range mcp.Kinds {
-		if method == kind.Changed() {
-			return true
-		}
+	switch method {
+	case mcp.Tools.Changed(), mcp.Prompts.Changed(), mcp.Resources.Changed(), mcp.NoteUpdated, mcp.NoteElicited:
+		return string(it.raw)
+	case mcp.NoteTask:
+		return method + string(rawjson.Get(rawjson.Get(it.raw, "params"), mcp.MemberTaskID))
 	}
-	return false
-}
-
-// waits tells whether the same notification waits. It is called with mu held.
-func (q *queue) waits(it *item) bool {
-	return slices.ContainsFunc(q.items, func(other item) bool { return other.note && string(other.raw) == string(it.raw) })
+	return ""
 }
 
 // progress is the token of a notification of progress; nil for others.

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -178,22 +179,25 @@ func TestQueueHandsOverManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestNewsOfAListIsNeverLost, however much waits; where it waits already it is not queued twice.
-func TestNewsOfAListIsNeverLost(t *testing.T) {
+// TestNewsIsNeverLost, however much else waits; of the same only the newest is queued.
+func TestNewsIsNeverLost(t *testing.T) {
 	s := newStuck(roomy())
 	s.hold(t)
 	for i := range maxPending {
 		s.Notify(note("1", i, ""))
 	}
-	news := []string{changedNote, strings.Replace(changedNote, "tools", "prompts", 1)}
-	for range 3 {
-		for _, n := range append(news, `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}`) {
+	task := func(state int) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"1","status":%d}}`, state)
+	}
+	news := []string{changedNote, strings.Replace(changedNote, "tools", "prompts", 1), `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:1"}}`, task(2)}
+	for i := range 3 {
+		for _, n := range append(append(news[:3:3], task(i)), `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}`) {
 			s.Notify([]byte(n))
 		}
 	}
 	s.release()
 	got := s.took[maxPending+1:]
-	if len(got) != 2 || string(got[0]) != news[0] || string(got[1]) != news[1] {
+	if want := strings.Join(news, " "); string(bytes.Join(got, []byte(" "))) != want {
 		t.Errorf("beyond the bound came %s", got)
 	}
 }

@@ -75,4 +75,4 @@ const (
 const MetaVia = "mcp-gateway/via"
 
 // HopMeta lists the _meta keys that are rewritten at each hop; every other key passes.
-var HopMeta = [...]string{MetaVersion, MetaClientInfo, MetaClientCaps, MetaLogLevel, MetaSubscription, MetaServerInfo, MetaProgressToken, MetaRelatedTask}
+var HopMeta = [...]string{MetaVersion, MetaClientInfo, MetaClientCaps, MetaLogLevel, MetaSubscription, MetaServerInfo, MetaProgressToken}

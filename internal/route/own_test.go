@@ -76,3 +76,21 @@ func TestAClientSeesItsOwnList(t *testing.T) {
 		t.Errorf("for unknown names it waited for %q", got)
 	}
 }
+
+// TestAResourceOfOneClientIsFound before that client has listed anything.
+func TestAResourceOfOneClientIsFound(t *testing.T) {
+	part := func(server, uri string) *catalog.Part {
+		return catalog.Prepare(server, "", catalog.Lists{mcp.Resources: {Entries: [][]byte{[]byte(`{"uri":"` + uri + `","name":"n"}`)}}}, named(server), bounds)
+	}
+	c := catalog.New()
+	c.Swap(catalog.Merge([]*catalog.Part{part("s", "a://all"), part("z", "z://1")}, bounds))
+	w := &waiting{own: map[string][]*catalog.Part{}}
+	w.listsOwn = func(from *mcp.Caller) { w.own["A"] = []*catalog.Part{part("s", "a://mine")} }
+	r := New(c, w, Dispatch, 0)
+	for session, found := range map[string]bool{"A": true, "B": false} {
+		_, err := r.Handle(t.Context(), &mcp.Call{Method: mcp.ResourcesRead, Name: "a://mine", From: &mcp.Caller{Session: session}, Params: mcp.Params{Raw: []byte(`{"uri":"a://mine"}`)}})
+		if (err == nil) != found {
+			t.Errorf("session %s: %v", session, err)
+		}
+	}
+}

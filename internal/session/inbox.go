@@ -22,14 +22,14 @@ type News struct {
 
 // An Inbox keeps news until somebody takes them: a session's, or those of one subscription.
 type Inbox struct {
-	most      int           // of news
-	mostBytes int           // of their params
+	most      int           // of news, log lines aside
+	mostBytes int           // of their params; of resources that changed as many again, since those are told once
 	woken     chan struct{} // holds one
 
 	mu    sync.Mutex
 	items []News         // guarded by mu, in the order that they came
 	known map[string]int // guarded by mu: place of each in items, by what makes it the same news
-	bytes int            // guarded by mu
+	bytes [2]int         // guarded by mu: of resources that changed, and of all else
 	lines int            // guarded by mu: log lines in items
 }
 
@@ -45,23 +45,24 @@ func (b *Inbox) Put(method string, params []byte) {
 	key := n.key()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	at, known := b.known[key]
-	size := b.bytes + len(params)
-	if known {
-		size -= len(b.items[at].Params)
+	bytes := &b.bytes[1]
+	if method == mcp.NoteUpdated {
+		bytes = &b.bytes[0]
 	}
-	line := method == mcp.NoteMessage && !known
-	if !known && len(b.items) >= b.most || size > b.mostBytes || line && b.lines >= maxLines {
+	if at, known := b.known[key]; known {
+		if size := *bytes + len(params) - len(b.items[at].Params); size <= b.mostBytes {
+			*bytes, b.items[at] = size, n
+		}
 		return
 	}
-	b.bytes = size
-	if known {
-		b.items[at] = n
+	line := method == mcp.NoteMessage
+	switch {
+	case *bytes+len(params) > b.mostBytes, line && b.lines >= maxLines, !line && len(b.items)-b.lines >= b.most:
 		return
-	}
-	if line {
+	case line:
 		b.lines++
 	}
+	*bytes += len(params)
 	if b.known == nil {
 		b.known = map[string]int{}
 	}
@@ -92,7 +93,7 @@ func (b *Inbox) TakeNews() []News {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := b.items
-	b.items, b.known, b.bytes, b.lines = nil, nil, 0, 0
+	b.items, b.known, b.bytes, b.lines = nil, nil, [2]int{}, 0
 	return out
 }
 

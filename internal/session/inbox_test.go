@@ -62,6 +62,26 @@ func TestNewsWait(t *testing.T) {
 	}
 }
 
+// TestNoKindOfNewsPushesAnotherAside: log lines and the states of tasks leave room for resources that
+// changed.
+func TestNoKindOfNewsPushesAnotherAside(t *testing.T) {
+	s := newSession(t)
+	for i := range 2 * maxLines {
+		s.Put(mcp.NoteMessage, fmt.Appendf(nil, `{"data":%d}`, i))
+	}
+	s.Put(mcp.NoteTask, fmt.Appendf(nil, `{"taskId":"1","result":%q}`, strings.Repeat("x", maxNewsBytes-10_000)))
+	for i := range maxNews - 1 {
+		s.Put(mcp.NoteUpdated, fmt.Appendf(nil, `{"uri":"a:%d"}`, i))
+	}
+	got := map[string]int{}
+	for _, n := range s.TakeNews() {
+		got[n.Method]++
+	}
+	if got[mcp.NoteMessage] != maxLines || got[mcp.NoteTask] != 1 || got[mcp.NoteUpdated] != maxNews-1 {
+		t.Errorf("kept are %v", got)
+	}
+}
+
 // TestTheInboxIsBounded in number and in bytes.
 func TestTheInboxIsBounded(t *testing.T) {
 	s := newSession(t)

@@ -141,15 +141,14 @@ func (k *clients) enter(from *mcp.Caller, to purpose) (*client, error) {
 		c.brief = c.brief && to == toList
 		return c, nil
 	}
-	keep := k.keep(key, from)
-	if time.Now().Before(keep.until) {
-		return nil, k.unreached(keep.failed)
+	if one := k.kept[key]; one != nil && time.Now().Before(one.until) {
+		return nil, k.unreached(one.failed)
 	}
 	if len(k.byKey)+k.closing >= 2*k.s.p.Clients || len(k.byKey) >= k.s.p.Clients && (to == toList || !k.evict()) {
 		return nil, mcp.Errorf(mcp.Overloaded, "clients", "server %q has a connection for each of %d clients, which is the most it may; try again later", k.s.p.Name, k.s.p.Clients)
 	}
 	ctx, gone := context.WithCancel(k.ctx)
-	c := &client{kept: keep, key: key, began: time.Now(), ready: make(chan struct{}), gone: gone, users: 1, brief: to == toList && mute(from),
+	c := &client{kept: k.keep(key, from), key: key, began: time.Now(), ready: make(chan struct{}), gone: gone, users: 1, brief: to == toList && mute(from),
 		changed: newChanges(), asked: make(chan struct{}, 1), listed: make(chan struct{})}
 	k.byKey[key] = c
 	k.wg.Go(func() { k.life(ctx, c, from) })

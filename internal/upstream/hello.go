@@ -36,7 +36,7 @@ func (s *Server) hello(from *mcp.Caller) stateful.Params {
 		p.PerClient = true
 		p.From = s.named(from)
 		p.Capabilities = era.Bridged(from.Capabilities, false)
-		if roots := rawjson.Get(p.Capabilities, "roots"); roots != nil && mute(from) { // we tell of them, so that it asks when they can be told
+		if roots := rawjson.Get(p.Capabilities, "roots"); roots != nil { // where nobody could tell them, we have the server ask again
 			listens := rawjson.Edit{Key: "listChanged", Value: []byte("true")}
 			p.Capabilities = rawjson.AppendEdited(nil, p.Capabilities, rawjson.Edit{Key: "roots", Value: rawjson.AppendEdited(nil, roots, listens)})
 		}

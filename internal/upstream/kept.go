@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mcpgateway/internal/catalog"
@@ -9,9 +10,12 @@ import (
 	"mcpgateway/internal/mcp"
 )
 
-// maxKept bounds the clients of whom something is remembered while they have no connection. Of
-// one that is forgotten only what it sees is lost, and fetched again.
-const maxKept = 1024
+// Bounds of what is remembered of clients that have no connection. Of one that is forgotten, what
+// it sees is fetched again, and how often its connection failed is not known.
+const (
+	maxKept      = 1024
+	maxKeptBytes = 32 << 20 // of definitions that are listed to some and not to all
+)
 
 // A kept is what is remembered of one client beyond its connection, which may be lost or
 // ended while the client does nothing. All but watched is guarded by clients.mu.
@@ -127,16 +131,20 @@ func (k *clients) ask(from *mcp.Caller) {
 	}
 }
 
+// errUnlisted is why a connection that was for the list alone was of no use.
+var errUnlisted = errors.New("it could not be listed")
+
 // list keeps what the server lists to one client: it lists at once, when the server tells of a
 // change, and when the client lists and it is stale.
 func (k *clients) list(ctx context.Context, c *client, from *mcp.Caller) {
 	var all lists
-	first, missed, news := true, false, false
+	var missed kindSet
+	first, news := true, false
 	for kinds := everyKind; ; {
 		began := time.Now()
 		if len(kinds) > 0 {
 			err := k.s.fetch(ctx, c.ob, kinds, &all)
-			if missed = err != nil; missed {
+			if missed.set(kinds, err != nil); err != nil {
 				k.s.p.Log.Debug("could not be listed for one client", "err", err)
 			} else {
 				news = k.see(c, all)
@@ -147,11 +155,12 @@ func (k *clients) list(ctx context.Context, c *client, from *mcp.Caller) {
 		} else if news {
 			k.s.p.Renewed()
 		}
-		if !era.Sleep(ctx, refetch-time.Since(began)) {
-			return
-		}
+		goesOn := era.Sleep(ctx, refetch-time.Since(began))
 		if first && news { // whoever waited for it has listed by now, and hears of nothing twice
 			k.s.p.Renewed()
+		}
+		if !goesOn {
+			return
 		}
 		if first && mute(from) && k.brief(c) {
 			return
@@ -163,10 +172,7 @@ func (k *clients) list(ctx context.Context, c *client, from *mcp.Caller) {
 		case <-c.changed.some:
 			kinds = c.changed.take()
 		case <-c.asked:
-			kinds = all.stale(c.ob.Info(), time.Now())
-			if missed {
-				kinds = everyKind
-			}
+			kinds = missed.with(all.stale(c.ob.Info(), time.Now()))
 		}
 	}
 }
@@ -177,6 +183,9 @@ func (k *clients) brief(c *client) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if c.brief {
+		if c.part == nil { // or the next list would begin one more
+			c.lose(errUnlisted, time.Now())
+		}
 		k.drop(c)
 		c.gone()
 	}
@@ -194,7 +203,29 @@ func (k *clients) see(c *client, all lists) (news bool) {
 		was = k.base
 	}
 	c.part = k.shared(part)
+	k.spare()
 	return was == nil || !was.Same(part)
+}
+
+// spare forgets what clients without a connection see where that is too much in all. It is called
+// with mu held.
+func (k *clients) spare() {
+	bytes := 0
+	counted := map[*catalog.Part]bool{k.base: true}
+	for _, one := range k.kept {
+		if one.part != nil && !counted[one.part] {
+			counted[one.part] = true
+			bytes += one.part.Bytes()
+		}
+	}
+	if bytes <= maxKeptBytes {
+		return
+	}
+	for key, one := range k.kept {
+		if k.byKey[key] == nil {
+			one.part = nil
+		}
+	}
 }
 
 // shared gives the part that is known already and shows the same. It is called with mu held.

@@ -324,3 +324,106 @@ func TestAListLeavesRootsToTheFirstCall(t *testing.T) {
 		}
 	})
 }
+
+// TestAClientIsToldThoughItsConnectionEnded right after it was listed to for the first time.
+func TestAClientIsToldThoughItsConnectionEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop()
+		pr := params(&s.peer)
+		pr.PerClient, pr.Clients = true, 1
+		var mu sync.Mutex
+		renewed := 0
+		pr.Renewed = func() { mu.Lock(); renewed++; mu.Unlock() }
+		r := start(t, pr)
+		r.readyAt(t)
+		a := from("A", "p", `{}`, nil)
+		which(t, r, a)
+		time.Sleep(refetch / 10)
+		which(t, r, from("B", "p", `{"sampling":{}}`, nil)) // A's makes room; B sees what all see
+		time.Sleep(10 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if got := toolsOf(r.Own(a)); got != "t" || renewed != 1 {
+			t.Errorf("A sees %q, told %d times", got, renewed)
+		}
+	})
+}
+
+// TestAListThatFailsWaits before it begins another connection, also where that is for the list alone.
+func TestAListThatFailsWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
+			if w.n > 1 && m.Method == mcp.Tools.List() {
+				w.say(m, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32603,"message":"no"}}`)
+				return nil
+			}
+			return saysWhich(w, m)
+		}}
+		r := perClient(t, p, 8)
+		for range 60 {
+			r.sees(t, from("", "p", `{"roots":{}}`, nil))
+			time.Sleep(1100 * time.Millisecond)
+		}
+		if n := len(p.dialed()) - 1; n < 2 || n > 12 {
+			t.Errorf("60 lists in 66 s made %d connections", n)
+		}
+	})
+}
+
+// TestAChangeThatCouldNotBeFetched is fetched at the client's next list, whatever else was fetched
+// since; on the connection of one client as on the shared one.
+func TestAChangeThatCouldNotBeFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		fails, tools := map[int]bool{}, []string{"t"}
+		live := map[int]*wire{}
+		p := &peer{}
+		p.script = func(w *wire, m *jsonrpc.Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			live[w.n] = w
+			switch m.Method {
+			case mcp.Initialize:
+				w.say(m, `{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true}},"serverInfo":{"name":"s","version":"1"}}}`)
+				return nil
+			case mcp.Prompts.List():
+				w.say(m, `{"jsonrpc":"2.0","id":%s,"result":{"prompts":[]}}`)
+				return nil
+			case mcp.Tools.List():
+				if fails[w.n] {
+					delete(fails, w.n)
+					w.say(m, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32603,"message":"busy"}}`)
+					return nil
+				}
+				w.say(m, toolsNamed(tools...))
+				return nil
+			}
+			return saysWhich(w, m)
+		}
+		r := perClient(t, p, 8)
+		a := from("A", "p", `{}`, nil)
+		r.sees(t, a)
+		time.Sleep(2 * refetch)
+		mu.Lock()
+		fails[1], fails[2], tools = true, true, []string{"t", "new"}
+		mu.Unlock()
+		for _, kind := range []mcp.Kind{mcp.Tools, mcp.Prompts} {
+			mu.Lock()
+			for n := range 2 {
+				live[n+1].say(nil, `{"jsonrpc":"2.0","method":"`+kind.Changed()+`"}`)
+			}
+			mu.Unlock()
+			time.Sleep(2 * refetch)
+		}
+		if got := toolsOf(r.Own(a)); got != "t" {
+			t.Errorf("at first it sees %q", got)
+		}
+		r.sees(t, a)
+		r.Asked()
+		time.Sleep(2 * refetch)
+		all := r.published()
+		if got, n := toolsOf(r.Own(a)), all[len(all)-1].tools; got != "t new" || n != 2 {
+			t.Errorf("then it sees %q, and all see %d tools", got, n)
+		}
+	})
+}

@@ -39,10 +39,26 @@ func (l *lists) stale(info era.Info, now time.Time) (out []mcp.Kind) {
 func (s *Server) staleKinds() []mcp.Kind {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unlisted {
-		return everyKind
+	return s.missed.with(s.lists.stale(s.status.Info, time.Now()))
+}
+
+// A kindSet is a set of kinds.
+type kindSet [mcp.Kinds]bool
+
+func (s *kindSet) set(kinds []mcp.Kind, in bool) {
+	for _, k := range kinds {
+		s[k] = in
 	}
-	return s.lists.stale(s.status.Info, time.Now())
+}
+
+// with gives the kinds of the set, and these; nil for none.
+func (s *kindSet) with(more []mcp.Kind) (out []mcp.Kind) {
+	for _, k := range everyKind {
+		if s[k] || slices.Contains(more, k) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // changes are the kinds whose lists may have changed.
@@ -50,7 +66,7 @@ type changes struct {
 	some chan struct{} // holds one
 
 	mu   sync.Mutex
-	what [mcp.Kinds]bool // guarded by mu
+	what kindSet // guarded by mu
 }
 
 func newChanges() *changes { return &changes{some: make(chan struct{}, 1)} }
@@ -68,12 +84,8 @@ func (c *changes) add(k mcp.Kind) {
 func (c *changes) take() (out []mcp.Kind) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, k := range everyKind {
-		if c.what[k] {
-			out = append(out, k)
-		}
-	}
-	c.what = [mcp.Kinds]bool{}
+	out = c.what.with(nil)
+	c.what = kindSet{}
 	return out
 }
 
@@ -106,7 +118,11 @@ func (s *Server) list(ctx context.Context, ob era.Outbound, kinds []mcp.Kind) er
 	s.mu.Lock()
 	all := s.lists
 	s.mu.Unlock()
-	if err := s.fetch(ctx, ob, kinds, &all); err != nil {
+	err := s.fetch(ctx, ob, kinds, &all)
+	s.mu.Lock()
+	s.missed.set(kinds, err != nil)
+	s.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	s.publish(ob, all)
@@ -193,7 +209,7 @@ func (s *Server) publish(ob era.Outbound, all lists) {
 	s.warn(part.Left, partial)
 	s.mu.Lock()
 	s.ob, s.shown = ob, true // before Publish: whoever sees a tool may call it
-	s.lists, s.unlisted = all, false
+	s.lists = all
 	s.status.Entries, s.status.Partial, s.status.Left, s.status.Info = part.Count(), strings.Join(partial, "; "), part.Left, info
 	s.mu.Unlock()
 	s.clients.publish(part)

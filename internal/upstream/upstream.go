@@ -48,7 +48,9 @@ type Params struct {
 	// Publish hands over what the server contributes; nil for nothing any more. It must
 	// not call back into the Server. It is called from one goroutine at a time.
 	Publish func(*catalog.Part)
-	Renewed func() // called when what Own gives changed, likewise; nil for nobody
+	// Renewed is called when what Own gives changed, from any goroutine. It must not block; nil
+	// for nobody.
+	Renewed func()
 	Log     *slog.Logger
 }
 
@@ -71,19 +73,19 @@ type Server struct {
 
 	taskTools stateful.TaskTools
 
-	mu       sync.Mutex
-	ob       era.Outbound     // guarded by mu; not nil while ready
-	dialer   transport.Dialer // guarded by mu: what ob came from
-	status   Status           // guarded by mu
-	admits   bool             // guarded by mu: new calls are let in
-	open     int              // guarded by mu: calls in flight
-	queued   int              // guarded by mu
-	drained  chan struct{}    // guarded by mu; closed when open falls to 0 while draining
-	isTried  bool             // guarded by mu
-	shown    bool             // guarded by mu: what was published last was a list
-	lists    lists            // guarded by mu: what was listed last
-	unlisted bool             // guarded by mu: fetching a list again failed
-	fell     time.Time        // guarded by mu: the end of the last connection that was up
+	mu      sync.Mutex
+	ob      era.Outbound     // guarded by mu; not nil while ready
+	dialer  transport.Dialer // guarded by mu: what ob came from
+	status  Status           // guarded by mu
+	admits  bool             // guarded by mu: new calls are let in
+	open    int              // guarded by mu: calls in flight
+	queued  int              // guarded by mu
+	drained chan struct{}    // guarded by mu; closed when open falls to 0 while draining
+	isTried bool             // guarded by mu
+	shown   bool             // guarded by mu: what was published last was a list
+	lists   lists            // guarded by mu: what was listed last
+	missed  kindSet          // guarded by mu: kinds that could not be fetched when they were to be
+	fell    time.Time        // guarded by mu: the end of the last connection that was up
 }
 
 // New makes a Server; Run starts it.
@@ -123,7 +125,7 @@ func (s *Server) Asked() {
 func (s *Server) stale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ob != nil && (s.unlisted || len(s.lists.stale(s.status.Info, time.Now())) > 0)
+	return s.ob != nil && len(s.missed.with(s.lists.stale(s.status.Info, time.Now()))) > 0
 }
 
 func poke(c chan struct{}) {
@@ -281,9 +283,6 @@ func (s *Server) attend(ctx context.Context, ob era.Outbound, changed *changes, 
 		}
 		if err != nil && ctx.Err() == nil {
 			s.p.Log.Warn("could not be listed again; the last list stays", "err", err)
-			s.mu.Lock()
-			s.unlisted = true
-			s.mu.Unlock()
 			poke(s.suspect)
 		}
 		pause := time.NewTimer(refetch - time.Since(began))

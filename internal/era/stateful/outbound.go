@@ -68,10 +68,23 @@ func Connect(ctx context.Context, conn transport.Conn, p Params) (*Outbound, err
 	if o.tasks.tools = p.TaskTools; o.tasks.tools == nil {
 		o.tasks.tools = &TaskTools{}
 	}
+	o.tasks.making, o.tasks.open, o.tasks.room = map[string]*era.Open{}, map[string]*era.Open{}, make(chan struct{}, maxCancels)
 	o.asking.init()
 	o.level.turn = make(chan struct{}, 1)
 	o.watch.turn = make(chan struct{}, 1)
+	shared, isShared := conn.(transport.Shared)
+	if isShared { // a question must not be overtaken by what comes behind it
+		shared.Hear(func(m *jsonrpc.Message) bool {
+			if m.Kind == jsonrpc.Request {
+				o.hear(m, nil, nil)
+			}
+			return m.Kind == jsonrpc.Request
+		})
+	}
 	if err := o.handshake(ctx); err != nil {
+		if isShared {
+			shared.Hear(nil)
+		}
 		o.asking.end()
 		return nil, err
 	}
@@ -228,7 +241,7 @@ func (o *Outbound) Run(ctx context.Context, ear era.Ear) error {
 	o.ear.Store(&ear)
 	if shared, ok := o.link.Conn.(transport.Shared); ok {
 		shared.Hear(func(m *jsonrpc.Message) bool {
-			if m.Method == mcp.NoteProgress && o.belongs(m) == nil {
+			if m.Method == mcp.NoteProgress && rawjson.Get(m.Params, mcp.MetaProgressToken) != nil && o.belongs(m) == nil {
 				return false
 			}
 			o.hear(m, nil, nil)
@@ -269,6 +282,7 @@ func (o *Outbound) hear(m *jsonrpc.Message, of *era.Open, relay func(*jsonrpc.Me
 		return
 	case m.Kind != jsonrpc.Notification:
 		o.calls.Answered(m.ID)
+		o.tasks.named(m.ID, m.Result)
 		return
 	case m.Method == mcp.NoteCancelled:
 		o.asking.withdraw(rawjson.Get(m.Params, "requestId"))

@@ -164,7 +164,7 @@ func (o *Outbound) askOnce(ctx context.Context, m *jsonrpc.Message, w *waiter, w
 		return nil, errNoCall, false
 	}
 	o.elicited.remember(o.p.From, m)
-	result, err = o.p.From.Back.Ask(ctx, m.Method, era.CleanResult(m.Params))
+	result, err = o.p.From.Back.Ask(ctx, m.Method, unrelated(era.CleanResult(m.Params)))
 	return result, err, errors.Is(err, errNotListening) && ctx.Err() == nil
 }
 

@@ -87,23 +87,25 @@ func (a *asking) withdraw(id []byte) {
 	}
 }
 
-// write runs f, which writes an answer. Where the server reads none it is dropped.
-func (a *asking) write(f func()) {
+// write runs f, which writes something to the server, where there is room for one more that does. It
+// tells whether it does.
+func (a *asking) write(room chan struct{}, f func()) bool {
 	select {
-	case a.room <- struct{}{}:
+	case room <- struct{}{}:
 	default:
-		return
+		return false
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
-		<-a.room
-		return
+		<-room
+		return false
 	}
 	a.run.Go(func() {
-		defer func() { <-a.room }()
+		defer func() { <-room }()
 		f()
 	})
+	return true
 }
 
 // end starts nothing any more and ends what waits.
@@ -252,7 +254,7 @@ func (o *Outbound) put(ctx context.Context, of *era.Open, m *jsonrpc.Message) ([
 	call, end := context.WithCancel(of.Ctx)
 	defer end()
 	defer context.AfterFunc(ctx, end)()
-	result, err := of.Call.Back.Ask(call, m.Method, era.CleanResult(m.Params))
+	result, err := of.Call.Back.Ask(call, m.Method, unrelated(era.CleanResult(m.Params)))
 	if err != nil && of.Ctx.Err() != nil && era.AsRemote(err) == nil {
 		return nil, errNoCall
 	}
@@ -269,7 +271,7 @@ func refusal(id []byte, err error) []byte {
 }
 
 // answer writes an answer without waiting until it is written.
-func (o *Outbound) answer(body []byte) { o.asking.write(func() { o.send(body) }) }
+func (o *Outbound) answer(body []byte) { o.asking.write(o.asking.room, func() { o.send(body) }) }
 
 func (o *Outbound) send(body []byte) {
 	ctx, stop := context.WithTimeout(o.asking.ctx, answerTime)

@@ -25,6 +25,9 @@ const (
 
 	tasksResult = "tasks/result"
 	memberTask  = "task"
+
+	maxCancels   = 64   // tasks that servers are told of at one time that nobody waits for; more are not told
+	maxTaskTools = 4096 // names that are known of one server
 )
 
 // TaskTools are the tools of a server that run as tasks only. Connections to one server share what
@@ -34,17 +37,21 @@ type TaskTools struct {
 	names map[string]bool // guarded by mu
 }
 
-func (t *TaskTools) note(tool string, only bool) {
+// note takes in what one listing says: of each tool whether it runs as a task only. Of a server
+// that names its tools ever anew no more is known than that.
+func (t *TaskTools) note(listed map[string]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !only {
-		delete(t.names, tool)
-		return
-	}
-	if t.names == nil {
+	if t.names == nil || len(t.names)+len(listed) > maxTaskTools {
 		t.names = map[string]bool{}
 	}
-	t.names[tool] = true
+	for name, only := range listed {
+		if only {
+			t.names[name] = true
+		} else {
+			delete(t.names, name)
+		}
+	}
 }
 
 func (t *TaskTools) has(tool string) bool {
@@ -55,16 +62,20 @@ func (t *TaskTools) has(tool string) bool {
 
 // tasks are those of one connection.
 type tasks struct {
-	can   bool // the server runs tools as tasks at all
-	tools *TaskTools
+	can     bool // the server runs tools as tasks at all
+	cancels bool // and can be told to stop one
+	tools   *TaskTools
+	room    chan struct{} // for cancels on their way
 
-	mu   sync.Mutex
-	open map[string]*era.Open // guarded by mu: the calls that wait for what comes of one, by its id
+	mu     sync.Mutex
+	making map[string]*era.Open // guarded by mu: calls that are being made tasks, by the id of the request
+	open   map[string]*era.Open // guarded by mu: calls that wait for what comes of a task, by its id
 }
 
 func (t *tasks) read(capabilities []byte) {
-	requests := rawjson.Get(rawjson.Get(capabilities, "tasks"), "requests")
-	t.can = rawjson.Get(rawjson.Get(requests, "tools"), "call") != nil
+	declared := rawjson.Get(capabilities, "tasks")
+	t.can = rawjson.Get(rawjson.Get(rawjson.Get(declared, "requests"), "tools"), "call") != nil
+	t.cancels = rawjson.Get(declared, "cancel") != nil
 }
 
 // runs tells whether a call is to be made as a task.
@@ -72,18 +83,36 @@ func (t *tasks) runs(c *mcp.Call) bool {
 	return t.can && c.Method == mcp.ToolsCall && t.tools.has(c.Target.Origin)
 }
 
-// enter notes whose call waits for a task, until leave is called.
-func (t *tasks) enter(id string, of *era.Open) (leave func()) {
+// begin notes that a call is being made a task.
+func (t *tasks) begin(of *era.Open) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.open == nil {
-		t.open = map[string]*era.Open{}
+	t.making[string(of.ID())] = of
+}
+
+// named takes in an answer, which may name the task of a call, and gives its id; nil for none. Readers
+// call it, so that a question right behind the answer finds its call.
+func (t *tasks) named(request, result []byte) (task []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	of := t.making[string(request)]
+	if of == nil {
+		return nil
 	}
-	t.open[id] = of
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.open, id)
+	task = rawjson.Get(rawjson.Get(result, memberTask), mcp.MemberTaskID)
+	if task != nil {
+		t.open[string(task)] = of
+	}
+	return task
+}
+
+// end forgets a call and its task.
+func (t *tasks) end(of *era.Open, task []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.making, string(of.ID()))
+	if t.open[string(task)] == of {
+		delete(t.open, string(task))
 	}
 }
 
@@ -94,6 +123,19 @@ func (t *tasks) asks(params []byte) *era.Open {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.open[string(rawjson.Get(related, mcp.MemberTaskID))]
+}
+
+// unrelated is a result or question without the word of which task it is.
+func unrelated(object []byte) []byte {
+	meta := rawjson.Get(object, "_meta")
+	if rawjson.Get(meta, mcp.MetaRelatedTask) == nil {
+		return object
+	}
+	meta = rawjson.AppendEdited(nil, meta, rawjson.Edit{Key: mcp.MetaRelatedTask})
+	if string(meta) == "{}" {
+		meta = nil
+	}
+	return rawjson.AppendEdited(nil, object, rawjson.Edit{Key: "_meta", Value: meta})
 }
 
 // related gives the answer to a question of a task as one that says so as well.
@@ -111,6 +153,7 @@ func related(question, result []byte) []byte {
 // server that runs none, is left out.
 func (t *tasks) shown(l *era.Listing) {
 	kept := l.Entries[:0:0]
+	listed := map[string]bool{}
 	for _, tool := range l.Entries {
 		execution := rawjson.Get(tool, "execution")
 		name, _ := rawjson.Text(rawjson.Get(tool, "name"))
@@ -119,43 +162,46 @@ func (t *tasks) shown(l *era.Listing) {
 			l.Left = append(l.Left, fmt.Sprintf("tool %.80q: it runs as a task only, and the server declares no tasks for tools", name))
 			continue
 		}
-		t.tools.note(name, only)
+		listed[name] = only
 		if execution != nil {
 			tool = rawjson.AppendEdited(nil, tool, rawjson.Edit{Key: "execution"})
 		}
 		kept = append(kept, tool)
 	}
 	l.Entries = kept
+	t.tools.note(listed)
 }
 
 // runTask makes a task of a call and waits for what comes of it. Progress comes under the id of
 // the call all the time, what the server asks with the second request.
 func (o *Outbound) runTask(ctx context.Context, of *era.Open, params []byte) (result []byte, err error) {
-	defer func() { o.calls.End(of, err) }()
+	var task []byte
+	o.tasks.begin(of)
+	defer func() {
+		o.tasks.end(of, task)
+		o.calls.End(of, err)
+	}()
 	made, err := o.makeTask(ctx, of, rawjson.AppendEdited(nil, params, rawjson.Edit{Key: memberTask, Value: []byte(taskLife)}))
 	if err != nil {
 		return nil, err
 	}
 	o.calls.Answered(of.ID())
-	task := rawjson.Get(rawjson.Get(made, memberTask), mcp.MemberTaskID)
-	if task == nil { // the server has run it, and this is what came of it
+	if task = o.tasks.named(of.ID(), made); task == nil { // the server has run it, and this is what came of it
 		return made, nil
 	}
-	named := append(append([]byte(`{"`+mcp.MemberTaskID+`":`), task...), '}')
+	which := append(append([]byte(`{"`+mcp.MemberTaskID+`":`), task...), '}')
 	if ctx.Err() != nil {
-		o.cancelTask(named)
+		o.cancelTask(which)
 		return nil, ctx.Err()
 	}
 	id := o.link.NextID()
 	second := o.calls.Begin(ctx, of.Call, id)
-	defer o.tasks.enter(string(task), second)()
-	result, err = o.round(ctx, id, tasksResult, named, o.during(second, of.ID()))
+	result, err = o.round(ctx, id, tasksResult, which, o.during(second, of.ID()))
 	o.calls.End(second, err)
-	if err != nil && ctx.Err() != nil {
-		o.cancelTask(named)
+	if err != nil && ctx.Err() != nil && (o.cancelTask(which) || o.link.Cancel(id)) {
 		o.calls.Told(id)
 	}
-	return result, err
+	return unrelated(result), err
 }
 
 // makeTask waits for a caller that left a while longer, since a request that makes a task must
@@ -167,12 +213,15 @@ func (o *Outbound) makeTask(ctx context.Context, of *era.Open, params []byte) ([
 	return o.round(making, of.ID(), of.Call.Method, params, o.during(of, of.ID()))
 }
 
-// cancelTask tells the server that nobody waits for a task any more. It does not wait. Where the
-// server cannot cancel tasks it says so, and no harm is done.
-func (o *Outbound) cancelTask(named []byte) {
-	o.asking.write(func() {
+// cancelTask tells the server that nobody waits for a task any more, where it can be told. It does
+// not wait.
+func (o *Outbound) cancelTask(which []byte) (told bool) {
+	if !o.tasks.cancels {
+		return false
+	}
+	return o.asking.write(o.tasks.room, func() {
 		ctx, stop := context.WithTimeout(o.asking.ctx, answerTime)
 		defer stop()
-		_, _ = o.round(ctx, o.link.NextID(), mcp.TasksCancel, named, nil)
+		_, _ = o.round(ctx, o.link.NextID(), mcp.TasksCancel, which, nil)
 	})
 }

@@ -42,6 +42,7 @@ type Client struct {
 	header http.Header
 	host   string
 	pool   http.RoundTripper
+	own    bool // the pool is ours to close
 }
 
 // New makes a Client and does no I/O. What is wrong with p is told by URL.
@@ -71,7 +72,7 @@ func New(p Params) *Client {
 		c.header.Set("User-Agent", p.UserAgent)
 	}
 	if c.pool = p.Pool; c.pool == nil {
-		c.pool = pool(c.url)
+		c.pool, c.own = pool(c.url), true
 	}
 	return c
 }
@@ -81,8 +82,8 @@ func (c *Client) URL() (*url.URL, error) { return c.url, c.err }
 
 // CloseIdle closes the connections that nobody uses.
 func (c *Client) CloseIdle() {
-	if own, ok := c.pool.(*http.Transport); ok {
-		own.CloseIdleConnections()
+	if pool, ok := c.pool.(*http.Transport); ok && c.own {
+		pool.CloseIdleConnections()
 	}
 }
 
