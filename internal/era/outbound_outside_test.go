@@ -178,6 +178,7 @@ func TestRootsThatNobodyToldAreAskedForAgain(t *testing.T) {
 		}
 		hold := make(chan struct{})
 		c := call(`{"name":"s.t"}`)
+		c.From = &mcp.Caller{Principal: "p", TakesRounds: true}
 		c.Back.(*notes).ask = func(context.Context, string, []byte) ([]byte, error) {
 			<-hold
 			return []byte(`{"by":"call"}`), nil
@@ -230,6 +231,50 @@ func TestRootsAreNotAskedForAgain(t *testing.T) {
 		time.Sleep(time.Minute)
 		if _, err := ob.Handle(t.Context(), call(`{"name":"s.t"}`)); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestAClientThatNeverAnswersIsNotWaitedFor: its calls go on, at once where it listens and is asked
+// there, else after a while.
+func TestAClientThatNeverAnswersIsNotWaitedFor(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		for _, listens := range []bool{true, false} {
+			l := newLane()
+			never := func(ctx context.Context, _ string, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }
+			l.ask = never
+			s := newOwn(t, k, l)
+			if listens {
+				l.listen()
+			}
+			s.told = func(m *jsonrpc.Message) {
+				if m.Method == mcp.NoteRootsListChanged { // as it is before a call, since nobody could tell it at first
+					s.say(`{"jsonrpc":"2.0","id":2,"method":"roots/list"}`)
+				}
+			}
+			s.say(`{"jsonrpc":"2.0","id":1,"method":"roots/list"}`)
+			synctest.Wait()
+			s.say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+			synctest.Wait()
+			c := call(`{"name":"s.t"}`)
+			c.Back.(*notes).ask = never
+			began := time.Now()
+			sent := make(chan time.Duration, 1)
+			script := s.script
+			s.script = func(m *jsonrpc.Message, say func(string)) {
+				if m.Method == mcp.ToolsCall {
+					sent <- time.Since(began)
+					say(empty)
+					return
+				}
+				script(m, say)
+			}
+			if _, err := s.ob.Handle(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+			if took := <-sent; listens && took != 0 || took > 5*time.Second {
+				t.Errorf("listens is %v: the call waited %s", listens, took)
+			}
 		}
 	})
 }

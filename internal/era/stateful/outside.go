@@ -39,8 +39,13 @@ type waiter struct {
 	done chan struct{}  // closed once the server has the answer, or the question needs the call no more
 }
 
-func (x *outside) enter() *waiter {
+// enter begins to wait for a call, unless the client listens, which then is asked there: no call is to
+// wait for it.
+func (x *outside) enter(listens bool) *waiter {
 	w := &waiter{make(chan *era.Open, 1), make(chan struct{})}
+	if listens {
+		return w
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.waits == nil {
@@ -65,7 +70,8 @@ func (x *outside) leave(w *waiter) *era.Open {
 
 // carry has a call that the server did not get yet carry the questions that wait, and returns
 // once they are answered or the call is over. A quick call would else be done before its
-// client has answered them, and a server that waits for roots would refuse it.
+// client has answered them, and a server that waits for roots would refuse it. A client that can
+// answer without having its call's result is not waited for long: some never do.
 func (x *outside) carry(of *era.Open) (carried bool) {
 	x.mu.Lock()
 	var all []*waiter
@@ -75,11 +81,17 @@ func (x *outside) carry(of *era.Open) (carried bool) {
 	}
 	clear(x.waits)
 	x.mu.Unlock()
+	var late <-chan time.Time
+	if !of.Call.From.TakesRounds {
+		late = time.After(outsideTime)
+	}
 	for _, w := range all {
 		select {
 		case <-w.done:
 		case <-of.Ctx.Done():
 			return true
+		case <-late:
+			return false
 		}
 	}
 	return len(all) > 0
@@ -112,7 +124,7 @@ func carries(c *mcp.Call) bool { return !c.From.TakesRounds || mcp.MayAsk(c.Meth
 // answered is to be called once the server has the answer.
 func (o *Outbound) askClient(ctx context.Context, m *jsonrpc.Message, w *waiter) (result []byte, answered func(), err error) {
 	late := time.Now().Add(outsideTime)
-	for ; ; w = o.outside.enter() {
+	for ; ; w = o.outside.enter(isClosed(o.open())) {
 		result, err, again := o.askOnce(ctx, m, w, time.Until(late))
 		if !again {
 			return result, func() { close(w.done) }, err
@@ -130,10 +142,7 @@ func (o *Outbound) askOnce(ctx context.Context, m *jsonrpc.Message, w *waiter, w
 		goesOn := !of.Deserted() || carried && m.Method == mcp.RootsList
 		return result, err, err == errNoCall && ctx.Err() == nil && goesOn
 	}
-	var open <-chan struct{}
-	if o.p.From != nil && o.p.From.Back != nil {
-		open = o.p.From.Back.Open()
-	}
+	open := o.open()
 	if m.Method != mcp.RootsList || !isClosed(open) {
 		if of := o.calls.Newest(); of != nil && carries(of.Call) {
 			if given := o.outside.leave(w); given != nil {
@@ -166,6 +175,14 @@ func (o *Outbound) askOnce(ctx context.Context, m *jsonrpc.Message, w *waiter, w
 	o.elicited.remember(o.p.From, m)
 	result, err = o.p.From.Back.Ask(ctx, m.Method, unrelated(era.CleanResult(m.Params)))
 	return result, err, errors.Is(err, errNotListening) && ctx.Err() == nil
+}
+
+// open is closed once the client listens outside of its calls; nil where it cannot.
+func (o *Outbound) open() <-chan struct{} {
+	if o.p.From == nil || o.p.From.Back == nil {
+		return nil
+	}
+	return o.p.From.Back.Open()
 }
 
 func isClosed(c <-chan struct{}) bool {
