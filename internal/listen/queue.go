@@ -138,8 +138,9 @@ func (it *item) news() string {
 	switch method {
 	case mcp.Tools.Changed(), mcp.Prompts.Changed(), mcp.Resources.Changed(), mcp.NoteUpdated, mcp.NoteElicited:
 		return string(it.raw)
-	case mcp.NoteTask:
-		return method + string(rawjson.Get(rawjson.Get(it.raw, "params"), mcp.MemberTaskID))
+	case mcp.NoteTask: // each subscription is told
+		params := rawjson.Get(it.raw, "params")
+		return method + string(rawjson.Get(params, mcp.MemberTaskID)) + " " + string(rawjson.Get(rawjson.Get(params, "_meta"), mcp.MetaSubscription))
 	}
 	return ""
 }

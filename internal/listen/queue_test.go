@@ -186,12 +186,12 @@ func TestNewsIsNeverLost(t *testing.T) {
 	for i := range maxPending {
 		s.Notify(note("1", i, ""))
 	}
-	task := func(state int) string {
-		return fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"1","status":%d}}`, state)
+	task := func(state, subscription int) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"1","status":%d,"_meta":{"io.modelcontextprotocol/subscriptionId":%d}}}`, state, subscription)
 	}
-	news := []string{changedNote, strings.Replace(changedNote, "tools", "prompts", 1), `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:1"}}`, task(2)}
+	news := []string{changedNote, strings.Replace(changedNote, "tools", "prompts", 1), `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:1"}}`, task(2, 1), task(2, 2)}
 	for i := range 3 {
-		for _, n := range append(append(news[:3:3], task(i)), `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}`) {
+		for _, n := range append(append(news[:3:3], task(i, 1), task(i, 2)), `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}`) {
 			s.Notify([]byte(n))
 		}
 	}
