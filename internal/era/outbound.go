@@ -312,6 +312,16 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// IsClosed tells whether a channel that carries nothing is closed; nil is not.
+func IsClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // IsServerState tells whether an HTTP refusal is a state of the server, whatever revision
 // it speaks: it wants credentials, or it has no time.
 func IsServerState(err error) bool {

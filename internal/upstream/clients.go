@@ -256,7 +256,7 @@ func (k *clients) attend(ctx context.Context, c *client, from *mcp.Caller, ended
 		case <-from.Ended:
 			return nil
 		case err := <-ended:
-			if ctx.Err() != nil || isOver(from.Ended) {
+			if ctx.Err() != nil || era.IsClosed(from.Ended) {
 				return nil
 			}
 			return errors.Join(errLost, err)
@@ -292,7 +292,7 @@ func (k *clients) forget(c *client, from *mcp.Caller, lost error) {
 	k.drop(c)
 	c.lose(lost, time.Now())
 	switch {
-	case isOver(from.Ended):
+	case era.IsClosed(from.Ended):
 		if k.kept[c.key] == c.kept {
 			delete(k.kept, c.key)
 		}

@@ -53,7 +53,7 @@ func (k *clients) sweep() {
 	for key, one := range k.kept {
 		switch {
 		case k.byKey[key] != nil || one.restoring || one.watched.any():
-		case isOver(one.ended):
+		case era.IsClosed(one.ended):
 			delete(k.kept, key)
 		case oldest == "" || one.met.Before(k.kept[oldest].met):
 			oldest = key
@@ -119,7 +119,7 @@ func (s *Server) WaitOwn(ctx context.Context, from *mcp.Caller, most time.Durati
 // mute tells whether a server could not ask the caller for its roots now, outside of calls,
 // as servers do right after the handshake. Few ask again.
 func mute(from *mcp.Caller) bool {
-	return era.MayAsk(from.Capabilities, mcp.RootsList, nil) == nil && (from.Back == nil || !isOver(from.Back.Open()))
+	return era.MayAsk(from.Capabilities, mcp.RootsList, nil) == nil && (from.Back == nil || !era.IsClosed(from.Back.Open()))
 }
 
 // ask tells the client's connection, if there is one, that the client listed.

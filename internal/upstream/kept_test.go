@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +55,18 @@ func newShop() *shop {
 	return s
 }
 
+// open starts the server for so many clients. told counts how often some client was to look again.
+func (s *shop) open(t *testing.T, most int) (r *rig, told func() int) {
+	t.Helper()
+	pr := params(&s.peer)
+	pr.PerClient, pr.Clients = true, most
+	var renewed atomic.Int64
+	pr.Renewed = func() { renewed.Add(1) }
+	r = start(t, pr)
+	r.readyAt(t)
+	return r, func() int { return int(renewed.Load()) }
+}
+
 func toolsNamed(names ...string) string {
 	var tools []string
 	for _, n := range names {
@@ -95,14 +108,7 @@ func (r *rig) sees(t *testing.T, who *mcp.Caller) string {
 func TestEachClientSeesWhatIsListedToIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop()
-		pr := params(&s.peer)
-		pr.PerClient, pr.Clients = true, 8
-		var mu sync.Mutex
-		renewed := 0
-		told := func() int { mu.Lock(); defer mu.Unlock(); return renewed }
-		pr.Renewed = func() { mu.Lock(); renewed++; mu.Unlock() }
-		r := start(t, pr)
-		r.readyAt(t)
+		r, told := s.open(t, 8)
 		a, b, c := from("A", "p", `{}`, nil), from("B", "p", `{"sampling":{}}`, nil), from("", "p", `{}`, nil)
 		if got := r.sees(t, a) + ", " + r.sees(t, b) + ", " + r.sees(t, c); got != "t, t samples, t" {
 			t.Errorf("they see %s", got)
@@ -328,23 +334,14 @@ func TestAListLeavesRootsToTheFirstCall(t *testing.T) {
 // TestAClientIsToldThoughItsConnectionEnded right after it was listed to for the first time.
 func TestAClientIsToldThoughItsConnectionEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShop()
-		pr := params(&s.peer)
-		pr.PerClient, pr.Clients = true, 1
-		var mu sync.Mutex
-		renewed := 0
-		pr.Renewed = func() { mu.Lock(); renewed++; mu.Unlock() }
-		r := start(t, pr)
-		r.readyAt(t)
+		r, told := newShop().open(t, 1)
 		a := from("A", "p", `{}`, nil)
 		which(t, r, a)
 		time.Sleep(refetch / 10)
 		which(t, r, from("B", "p", `{"sampling":{}}`, nil)) // A's makes room; B sees what all see
 		time.Sleep(10 * time.Second)
-		mu.Lock()
-		defer mu.Unlock()
-		if got := toolsOf(r.Own(a)); got != "t" || renewed != 1 {
-			t.Errorf("A sees %q, told %d times", got, renewed)
+		if got, n := toolsOf(r.Own(a)), told(); got != "t" || n != 1 {
+			t.Errorf("A sees %q, told %d times", got, n)
 		}
 	})
 }

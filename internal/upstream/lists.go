@@ -36,9 +36,13 @@ func (l *lists) stale(info era.Info, now time.Time) (out []mcp.Kind) {
 	return out
 }
 
+// staleKinds are those to fetch again over the shared connection; nil for none, or where it is down.
 func (s *Server) staleKinds() []mcp.Kind {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ob == nil {
+		return nil
+	}
 	return s.missed.with(s.lists.stale(s.status.Info, time.Now()))
 }
 

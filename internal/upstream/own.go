@@ -57,7 +57,7 @@ func (k *clients) restore(from *mcp.Caller, of *kept) {
 		case <-k.ctx.Done():
 		}
 		timer.Stop()
-		if k.ctx.Err() == nil && !isOver(from.Ended) && of.watched.any() {
+		if k.ctx.Err() == nil && !era.IsClosed(from.Ended) && of.watched.any() {
 			if _, err := k.s.current(); err != nil { // the shared one is down as well
 				continue
 			}
@@ -78,7 +78,7 @@ func (k *clients) restored(from *mcp.Caller, of *kept) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := clientKey(from)
-	over := isOver(from.Ended)
+	over := era.IsClosed(from.Ended)
 	if k.byKey[key] == nil && !k.closed && !over && of.watched.any() { // it was lost once more
 		return false
 	}
@@ -87,15 +87,6 @@ func (k *clients) restored(from *mcp.Caller, of *kept) bool {
 		delete(k.kept, key)
 	}
 	return true
-}
-
-func isOver(ended <-chan struct{}) bool {
-	select {
-	case <-ended:
-		return true
-	default:
-		return false
-	}
 }
 
 // named is a client whose questions outside of calls bear the server's name, as those within

@@ -117,15 +117,9 @@ func (s *Server) Tried() <-chan struct{} { return s.tried }
 // Asked tells that some client listed: a list that the server does not announce changes of is
 // fetched again once it is stale, and so is one that could not be fetched when it changed.
 func (s *Server) Asked() {
-	if s.stale() {
+	if s.staleKinds() != nil {
 		poke(s.asked)
 	}
-}
-
-func (s *Server) stale() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ob != nil && len(s.missed.with(s.lists.stale(s.status.Info, time.Now()))) > 0
 }
 
 func poke(c chan struct{}) {

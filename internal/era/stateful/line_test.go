@@ -26,7 +26,7 @@ func greeted(t *testing.T, capabilities string) (*Inbound, *session.Session) {
 	return b, s
 }
 
-func listens(s *session.Session) bool { return isClosed(s.Caller().Back.Open()) }
+func listens(s *session.Session) bool { return era.IsClosed(s.Caller().Back.Open()) }
 
 func aside(s *session.Session, method, params string) <-chan asked {
 	done := make(chan asked, 1)

@@ -74,12 +74,7 @@ func Connect(ctx context.Context, conn transport.Conn, p Params) (*Outbound, err
 	o.watch.turn = make(chan struct{}, 1)
 	shared, isShared := conn.(transport.Shared)
 	if isShared { // a question must not be overtaken by what comes behind it
-		shared.Hear(func(m *jsonrpc.Message) bool {
-			if m.Kind == jsonrpc.Request {
-				o.hear(m, nil, nil)
-			}
-			return m.Kind == jsonrpc.Request
-		})
+		shared.Hear(o.take)
 	}
 	if err := o.handshake(ctx); err != nil {
 		if isShared {
@@ -240,13 +235,6 @@ func (o *Outbound) Notify(ctx context.Context, method string, params []byte) err
 func (o *Outbound) Run(ctx context.Context, ear era.Ear) error {
 	o.ear.Store(&ear)
 	if shared, ok := o.link.Conn.(transport.Shared); ok {
-		shared.Hear(func(m *jsonrpc.Message) bool {
-			if m.Method == mcp.NoteProgress && rawjson.Get(m.Params, mcp.MetaProgressToken) != nil && o.belongs(m) == nil {
-				return false
-			}
-			o.hear(m, nil, nil)
-			return true
-		})
 		defer shared.Hear(nil)
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -271,6 +259,17 @@ func (o *Outbound) Run(ctx context.Context, ear era.Ear) error {
 			}
 		}
 	}
+}
+
+// take hears what the reader of a shared stream brings. It is false for what it leaves: before Run
+// all but questions, and progress of no call.
+func (o *Outbound) take(m *jsonrpc.Message) bool {
+	stray := m.Method == mcp.NoteProgress && rawjson.Get(m.Params, mcp.MetaProgressToken) != nil && o.belongs(m) == nil
+	if stray || m.Kind != jsonrpc.Request && o.ear.Load() == nil {
+		return false
+	}
+	o.hear(m, nil, nil)
+	return true
 }
 
 // hear sorts what the server says. of is the call on whose own stream it came, and relay that

@@ -124,7 +124,7 @@ func carries(c *mcp.Call) bool { return !c.From.TakesRounds || mcp.MayAsk(c.Meth
 // answered is to be called once the server has the answer.
 func (o *Outbound) askClient(ctx context.Context, m *jsonrpc.Message, w *waiter) (result []byte, answered func(), err error) {
 	late := time.Now().Add(outsideTime)
-	for ; ; w = o.outside.enter(isClosed(o.open())) {
+	for ; ; w = o.outside.enter(era.IsClosed(o.open())) {
 		result, err, again := o.askOnce(ctx, m, w, time.Until(late))
 		if !again {
 			return result, func() { close(w.done) }, err
@@ -143,7 +143,7 @@ func (o *Outbound) askOnce(ctx context.Context, m *jsonrpc.Message, w *waiter, w
 		return result, err, err == errNoCall && ctx.Err() == nil && goesOn
 	}
 	open := o.open()
-	if m.Method != mcp.RootsList || !isClosed(open) {
+	if m.Method != mcp.RootsList || !era.IsClosed(open) {
 		if of := o.calls.Newest(); of != nil && carries(of.Call) {
 			if given := o.outside.leave(w); given != nil {
 				of = given
@@ -183,13 +183,4 @@ func (o *Outbound) open() <-chan struct{} {
 		return nil
 	}
 	return o.p.From.Back.Open()
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c: // a nil channel is never ready
-		return true
-	default:
-		return false
-	}
 }

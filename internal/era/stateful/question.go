@@ -138,7 +138,7 @@ func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
 	switch {
 	case bad != nil:
 	case (of == nil || of == nobody) && (o.ofSession() || o.p.PerClient && o.idle()):
-		w := o.outside.enter(isClosed(o.open())) // before the reader goes on: what it brings next may let a call go
+		w := o.outside.enter(era.IsClosed(o.open())) // before the reader goes on: what it brings next may let a call go
 		if bad = o.begin(m, func(ctx context.Context) ([]byte, func(), error) { return o.askClient(ctx, m, w) }); bad != nil {
 			o.outside.leave(w)
 			close(w.done) // a call may have been given it already
@@ -318,7 +318,7 @@ func (e *elicitations) note(from *mcp.Caller, raw []byte) {
 		e.of = map[string]*mcp.Caller{}
 	}
 	e.order = slices.DeleteFunc(e.order, func(id string) bool {
-		over := isClosed(e.of[id].Ended)
+		over := era.IsClosed(e.of[id].Ended)
 		if over {
 			delete(e.of, id)
 		}
