@@ -144,11 +144,11 @@ func (c *Call) finish(i item) {
 		return
 	}
 	c.done = true
+	if c.Method == "tools/call" {
+		c.Server.add("answers", 1) // before the caller has it, and may look
+	}
 	c.to.push(i)
 	c.mu.Unlock()
-	if c.Method == "tools/call" {
-		c.Server.add("answers", 1)
-	}
 	c.answered()
 }
 
