@@ -122,9 +122,9 @@ func (c *Call) Withdraw(id string) {
 		return
 	}
 	q.over = true
+	v.s.add("withdrawn", 1)
 	close(q.withers)
 	v.mu.Unlock()
-	v.s.add("withdrawn", 1)
 	cancelled := notification("notifications/cancelled", `{"requestId":`+id+`,"reason":"not needed any more"}`)
 	if c.Server.AskOnGet {
 		v.side.push(item{raw: []byte(cancelled)})
@@ -158,8 +158,10 @@ func (v *conversation) replied(m *message) {
 			again = true
 		case <-q.withers:
 			// It may have crossed our withdrawal.
+			v.s.add(outcome(m), 1)
 		default:
 			q.over, q.result, q.failure = true, m.result, m.err
+			v.s.add(outcome(m), 1) // before the call goes on, and its caller may look
 			close(q.done)
 		}
 	}
@@ -169,11 +171,15 @@ func (v *conversation) replied(m *message) {
 		v.s.fault("an answer to a question that was never asked: %.200s", m.raw)
 	case again:
 		v.s.fault("a second answer to question %s: %.200s", m.id, m.raw)
-	case m.err != nil:
-		v.s.add("refused", 1)
-	default:
-		v.s.add("answered", 1)
 	}
+}
+
+// outcome is the counter of an answer to a question.
+func outcome(m *message) string {
+	if m.err != nil {
+		return "refused"
+	}
+	return "answered"
 }
 
 // CanAsk says whether the client declared that it can be asked this, and the revision

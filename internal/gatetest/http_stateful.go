@@ -158,8 +158,8 @@ func (h *sessions) get(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := joined(r.Context(), v.ctx)
 	defer cancel()
-	openStream(w)
 	h.s.add("streams", 1)
+	openStream(w)
 	// Several streams share one outbox: each message goes out on one of them
 	// (2025-11-25, transports, Multiple Connections).
 	for {
