@@ -285,8 +285,8 @@ func pipelining(h *hostile) {
 		}
 	}
 	h.hits[0] += count
-	// A call may be answered before the server notes its end.
-	if n := h.servers[0].most.Load(); n > 2 {
+	// A call may be answered before the server notes its end, a few of them on a busy machine.
+	if n := h.servers[0].most.Load(); n > 8 {
 		h.Errorf("%d of one connection's requests were served at once", n)
 	}
 }

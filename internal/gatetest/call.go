@@ -152,17 +152,20 @@ func (c *Call) finish(i item) {
 	c.answered()
 }
 
-// abort ends the call without an answer and says whether it was still open.
-func (c *Call) abort() bool {
+// abort ends the call without an answer, if it is still open; told says that its caller
+// cancelled it in words.
+func (c *Call) abort(told bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done {
-		return false
+		return
 	}
 	c.done = true
+	if told {
+		c.Server.add("cancelled", 1) // before the call knows
+	}
 	close(c.cancel)
 	c.to.push(item{last: true})
-	return true
 }
 
 func notification(method, params string) string {

@@ -95,7 +95,7 @@ func (v *conversation) end() {
 		v.s.subscriber(uri, -1)
 	}
 	for _, c := range open {
-		c.abort()
+		c.abort(false)
 	}
 	v.running.Wait()
 	v.cancel()
@@ -204,8 +204,8 @@ func (v *conversation) cancelRequest(id json.RawMessage) {
 	if stop != nil {
 		stop()
 	}
-	if c != nil && c.abort() {
-		v.s.add("cancelled", 1)
+	if c != nil {
+		c.abort(true)
 	}
 }
 
