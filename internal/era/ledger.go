@@ -3,6 +3,7 @@ package era
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 type Ledger struct {
 	mu   sync.Mutex
 	last int64               // guarded by mu: how many have begun
+	life int64               // guarded by mu: of the server, which Forget ends
 	open map[string]*Open    // guarded by mu: by the id of the request
 	left map[string]*left    // guarded by mu: calls without a caller, by their ids
 	over map[owner]time.Time // guarded by mu: whose calls were more than left holds, and since when none of them counts
@@ -35,6 +37,7 @@ const (
 type left struct {
 	of   owner
 	told time.Time // when the server was told so; zero while it was not
+	gone bool      // the server that had it has most likely forgotten it
 }
 
 // An owner is one client, as far as we can tell them apart.
@@ -50,7 +53,7 @@ func ownerOf(c *mcp.Call) owner {
 // counts tells whether the call may be whom the server speaks of, at this time, towards a
 // call of this client.
 func (x *left) counts(to owner, now time.Time) bool {
-	return x.of != to || x.told.IsZero() || now.Sub(x.told) < leftTime
+	return x.of != to && !x.gone || x.told.IsZero() || now.Sub(x.told) < leftTime
 }
 
 // An Open is a call that the server has been given.
@@ -60,6 +63,7 @@ type Open struct {
 
 	id       string
 	n        int64
+	life     int64 // guarded by the ledger's mu: the server's, in which it was sent
 	end      context.CancelCauseFunc
 	answered bool // guarded by the ledger's mu: its answer came, though End was not called yet
 }
@@ -88,25 +92,39 @@ func (l *Ledger) Begin(ctx context.Context, c *mcp.Call, id []byte) *Open {
 	return o
 }
 
-// End takes a call out. err is how its request ended, from which follows whether the server
-// may still work on it.
-func (l *Ledger) End(o *Open, err error) {
+// End takes a call out and tells whether the server may still work on it, which follows from
+// err, how its request ended.
+func (l *Ledger) End(o *Open, err error) (works bool) {
 	o.end(errOver)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, o.id)
 	if o.answered || !leaves(err) {
-		return
+		return false
 	}
 	of := ownerOf(o.Call)
 	if len(l.left) >= maxLeft {
 		l.overflow(of)
-		return
+		return true
 	}
 	if l.left == nil {
 		l.left = map[string]*left{}
 	}
-	l.left[o.id] = &left{of: of}
+	x := &left{of: of}
+	if o.life != l.life { // it may have been sent just after the new one began, so that it counts a while
+		x.gone, x.told = true, time.Now()
+	}
+	l.left[o.id] = x
+	return true
+}
+
+// Sends notes that a call is being sent, for the first time or again.
+func (l *Ledger) Sends(id []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if o := l.open[string(id)]; o != nil {
+		o.life = l.life
+	}
 }
 
 // overflow notes that one more call was left than are remembered. That it is answered will
@@ -131,10 +149,21 @@ func (l *Ledger) Told(id []byte) {
 	}
 }
 
+// errUnsent is wrapped where ctx ended before a request was sent.
+var errUnsent = errors.New("not sent")
+
+// Unsent gives why a request is not sent: nil where ctx has not ended.
+func Unsent(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errUnsent, err)
+	}
+	return nil
+}
+
 // leaves tells whether a request that ended so was sent and not answered.
 func leaves(err error) bool {
 	switch {
-	case err == nil, errors.Is(err, transport.ErrUnreachable), errors.Is(err, jsonrpc.ErrAnswer):
+	case err == nil, errors.Is(err, errUnsent), errors.Is(err, transport.ErrUnreachable), errors.Is(err, jsonrpc.ErrAnswer):
 		return false
 	}
 	var remote *mcp.Remote
@@ -225,9 +254,11 @@ func (o *Open) better(than *Open) bool {
 	return o.n > than.n
 }
 
-// Forget drops the calls without a caller: the server that had them knows them no more.
+// Forget drops the calls without a caller: the server that had them knows them no more. It had those
+// that are open as well, unless they are sent again.
 func (l *Ledger) Forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.left, l.over, l.lost = nil, nil, false
+	l.life++
 }

@@ -138,6 +138,9 @@ func (l *Link) NextID() []byte { return strconv.AppendInt(nil, l.First+2*(l.sent
 // Round sends one request and waits for its answer: the result, a *mcp.Remote, or why
 // there is none.
 func (l *Link) Round(ctx context.Context, id []byte, method string, params []byte, header []transport.Header, on func(*jsonrpc.Message)) ([]byte, error) {
+	if err := Unsent(ctx); err != nil {
+		return nil, err
+	}
 	m := transport.Message{ID: id, Body: jsonrpc.AppendRequest(nil, id, method, params), Header: header}
 	answer, err := l.Conn.Do(ctx, m, on)
 	return ReadAnswer(answer, err)

@@ -34,7 +34,11 @@ type scene struct {
 }
 
 func newScene(t *testing.T, k kind, perClient bool) *scene {
-	s := &scene{wire: &wire{}, results: map[string]error{}, backs: map[string]*notes{}, cancels: map[string]func(){}}
+	return newSceneOf(t, k, &wire{}, perClient)
+}
+
+func newSceneOf(t *testing.T, k kind, w *wire, perClient bool) *scene {
+	s := &scene{wire: w, results: map[string]error{}, backs: map[string]*notes{}, cancels: map[string]func(){}}
 	s.script = func(m *jsonrpc.Message, say func(string)) {
 		if m.Method == mcp.ToolsCall {
 			s.mu.Lock()

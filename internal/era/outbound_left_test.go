@@ -1,6 +1,7 @@
 package era_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,33 @@ func TestATimedOutCallStopsCounting(t *testing.T) {
 			t.Errorf("the server got %q", got)
 		}
 		time.Sleep(time.Minute)
+		if got := s.ask(t); got != "b" {
+			t.Errorf("the server got %q", got)
+		}
+		s.finish(b)
+	})
+}
+
+// TestACallThatWasNeverSent does not count: its caller left while the server was told what it logs.
+func TestACallThatWasNeverSent(t *testing.T) {
+	each(t, isPipe, func(t *testing.T, k kind) {
+		s := newSceneOf(t, k, &wire{says: strings.Replace(initialized, `"tools"`, `"logging":{},"tools"`, 1)}, false)
+		ctx, leave := context.WithCancel(t.Context())
+		c := call(`{"name":"s.t"}`)
+		c.From = &mcp.Caller{Principal: "a", LogLevel: "debug"}
+		done := make(chan error, 1)
+		go func() { _, err := s.ob.Handle(ctx, c); done <- err }()
+		synctest.Wait() // logging/setLevel has no answer
+		leave()
+		if err := <-done; err != context.Canceled {
+			t.Error(err)
+		}
+		for _, raw := range s.last(100) {
+			if strings.Contains(raw, mcp.ToolsCall) || strings.Contains(raw, mcp.NoteCancelled) {
+				t.Errorf("the server got %s", raw)
+			}
+		}
+		b := s.beginFrom(t, "b", &mcp.Caller{Principal: "b"})
 		if got := s.ask(t); got != "b" {
 			t.Errorf("the server got %q", got)
 		}

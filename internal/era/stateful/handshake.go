@@ -39,6 +39,7 @@ func (o *Outbound) handshake(ctx context.Context) error {
 	if err := o.link.Conn.Send(ctx, done); err != nil {
 		return fmt.Errorf("initialized: %w", err)
 	}
+	o.session.Add(1)
 	o.link.Conn.Listen()
 	return nil
 }
@@ -63,7 +64,6 @@ func (o *Outbound) read(result []byte) error {
 		}
 		o.revision.Store(&revision)
 	}
-	o.session.Add(1)
 	return nil
 }
 
@@ -74,11 +74,17 @@ func (o *Outbound) round(ctx context.Context, id []byte, method string, params [
 	if err := o.lock(ctx); err != nil {
 		return nil, err
 	}
-	session := o.session.Load()
+	session, torn := o.session.Load(), o.torn
 	o.unlock()
+	if torn {
+		if err := o.reopen(ctx, session); err != nil {
+			return nil, err
+		}
+	}
 	if on == nil {
 		on = o.aside()
 	}
+	o.calls.Sends(id)
 	result, err := o.link.Round(ctx, id, method, params, o.link.Header, on)
 	var status *transport.Status
 	if !errors.As(err, &status) || !status.Session {
@@ -90,6 +96,7 @@ func (o *Outbound) round(ctx context.Context, id []byte, method string, params [
 	if err := o.reopen(ctx, session); err != nil {
 		return nil, err
 	}
+	o.calls.Sends(id)
 	return o.link.Round(ctx, id, method, params, o.link.Header, on)
 }
 
@@ -103,8 +110,8 @@ func ownRefusal(status *transport.Status, err error) error {
 	return err
 }
 
-// reopen opens a new session unless another call already has. What the server says to
-// that is no answer to the call.
+// reopen opens a new session unless another call already has, on the connection's time: a caller
+// that leaves tears no session. What the server says to that is no answer to the call.
 func (o *Outbound) reopen(ctx context.Context, lost int64) error {
 	if err := o.lock(ctx); err != nil {
 		return err
@@ -113,9 +120,10 @@ func (o *Outbound) reopen(ctx context.Context, lost int64) error {
 	if o.session.Load() != lost {
 		return nil
 	}
-	ctx, stop := context.WithTimeout(ctx, reopenTime)
+	ctx, stop := context.WithTimeout(o.asking.ctx, reopenTime)
 	defer stop()
-	if err := o.handshake(ctx); err != nil {
+	err := o.handshake(ctx)
+	if o.torn = err != nil; o.torn {
 		return fmt.Errorf("%w: the session is gone, and a new one: %v", transport.ErrClosed, err)
 	}
 	o.calls.Forget() // what the old session was still doing cannot ask in the new one
@@ -133,7 +141,7 @@ func (o *Outbound) lock(ctx context.Context) error {
 	case o.again <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return era.Unsent(ctx)
 	}
 }
 

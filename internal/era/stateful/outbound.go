@@ -45,6 +45,7 @@ type Outbound struct {
 
 	again    chan struct{} // holds one: whoever put it there may open a session
 	session  atomic.Int64  // how often the session was opened; written under again
+	torn     bool          // guarded by again: the last session was not opened whole, so that the next round opens one
 	reopened chan struct{} // holds one: a new session, so that Run lists again
 
 	asking   asking
@@ -68,7 +69,7 @@ func Connect(ctx context.Context, conn transport.Conn, p Params) (*Outbound, err
 	if o.tasks.tools = p.TaskTools; o.tasks.tools == nil {
 		o.tasks.tools = &TaskTools{}
 	}
-	o.tasks.making, o.tasks.open, o.tasks.room = map[string]*era.Open{}, map[string]*era.Open{}, make(chan struct{}, maxCancels)
+	o.tasks.init()
 	o.asking.init()
 	o.level.turn = make(chan struct{}, 1)
 	o.watch.turn = make(chan struct{}, 1)
@@ -167,8 +168,7 @@ func (o *Outbound) call(ctx context.Context, c *mcp.Call) ([]byte, error) {
 func (o *Outbound) runCall(ctx context.Context, of *era.Open, params []byte) ([]byte, error) {
 	id := of.ID()
 	result, err := o.round(ctx, id, of.Call.Method, params, o.during(of, id))
-	o.calls.End(of, err)
-	if err != nil && ctx.Err() != nil && o.link.Cancel(id) {
+	if o.calls.End(of, err) && ctx.Err() != nil && o.link.Cancel(id) {
 		o.calls.Told(id)
 	}
 	return result, err
@@ -281,7 +281,9 @@ func (o *Outbound) hear(m *jsonrpc.Message, of *era.Open, relay func(*jsonrpc.Me
 		return
 	case m.Kind != jsonrpc.Notification:
 		o.calls.Answered(m.ID)
-		o.tasks.named(m.ID, m.Result)
+		if task, late := o.tasks.named(m.ID, m.Result); late {
+			o.cancelTask(task)
+		}
 		return
 	case m.Method == mcp.NoteCancelled:
 		o.asking.withdraw(rawjson.Get(m.Params, "requestId"))

@@ -131,10 +131,10 @@ func (o *Outbound) question(m *jsonrpc.Message, of *era.Open) {
 		o.answer(jsonrpc.AppendResult(nil, m.ID, result))
 		return
 	}
-	if task := o.tasks.asks(m.Params); task != nil {
-		of = task
+	of, bad := o.tasks.asks(m.Params, of)
+	if bad == nil {
+		bad = era.MayAsk(o.p.Capabilities, m.Method, m.Params)
 	}
-	bad := era.MayAsk(o.p.Capabilities, m.Method, m.Params)
 	switch {
 	case bad != nil:
 	case (of == nil || of == nobody) && (o.ofSession() || o.p.PerClient && o.idle()):

@@ -27,6 +27,7 @@ const (
 	memberTask  = "task"
 
 	maxCancels   = 64   // tasks that servers are told of at one time that nobody waits for; more are not told
+	maxLate      = 1024 // requests without a caller whose tasks are waited for, to be cancelled
 	maxTaskTools = 4096 // names that are known of one server
 )
 
@@ -70,6 +71,12 @@ type tasks struct {
 	mu     sync.Mutex
 	making map[string]*era.Open // guarded by mu: calls that are being made tasks, by the id of the request
 	open   map[string]*era.Open // guarded by mu: calls that wait for what comes of a task, by its id
+	late   map[string]bool      // guarded by mu: requests that may still name a task, which nobody waits for
+}
+
+func (t *tasks) init() {
+	t.room = make(chan struct{}, maxCancels)
+	t.making, t.open, t.late = map[string]*era.Open{}, map[string]*era.Open{}, map[string]bool{}
 }
 
 func (t *tasks) read(capabilities []byte) {
@@ -90,39 +97,55 @@ func (t *tasks) begin(of *era.Open) {
 	t.making[string(of.ID())] = of
 }
 
-// named takes in an answer, which may name the task of a call, and gives its id; nil for none. Readers
-// call it, so that a question right behind the answer finds its call.
-func (t *tasks) named(request, result []byte) (task []byte) {
+// named takes in an answer, which may name the task of a call, and gives its id; nil for none. Nobody
+// waits for one that comes late. Readers call it, so that a question right behind the answer finds its
+// call.
+func (t *tasks) named(request, result []byte) (task []byte, late bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	late = t.late[string(request)]
+	delete(t.late, string(request))
 	of := t.making[string(request)]
-	if of == nil {
-		return nil
+	if of == nil && !late {
+		return nil, false
 	}
 	task = rawjson.Get(rawjson.Get(result, memberTask), mcp.MemberTaskID)
-	if task != nil {
+	if task != nil && of != nil {
 		t.open[string(task)] = of
 	}
-	return task
+	return task, late && task != nil
 }
 
-// end forgets a call and its task.
-func (t *tasks) end(of *era.Open, task []byte) {
+// end forgets a call and its task, which may be named yet where an answer may come late.
+func (t *tasks) end(of *era.Open, task []byte, late bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.making, string(of.ID()))
 	if t.open[string(task)] == of {
 		delete(t.open, string(task))
 	}
+	if late && len(t.late) < maxLate {
+		t.late[string(of.ID())] = true
+	}
 }
 
-// asks gives the call whose task a question says that it is of, on whatever stream it comes; nil
-// for none (2025-11-25, basic, utilities, Tasks, Associating Task-Related Messages).
-func (t *tasks) asks(params []byte) *era.Open {
-	related := rawjson.Get(rawjson.Get(params, "_meta"), mcp.MetaRelatedTask)
+// asks gives the call whose task a question says that it is of, on whatever stream it comes (2025-11-25,
+// basic, utilities, Tasks, Associating Task-Related Messages); of, the call on whose own stream it
+// came, where it says nothing or that call's task has no name yet. A task that nobody waits for asks nobody.
+func (t *tasks) asks(params []byte, of *era.Open) (*era.Open, *mcp.Error) {
+	task := rawjson.Get(rawjson.Get(rawjson.Get(params, "_meta"), mcp.MetaRelatedTask), mcp.MemberTaskID)
+	if task == nil || !t.can {
+		return of, nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.open[string(rawjson.Get(related, mcp.MemberTaskID))]
+	if known := t.open[string(task)]; known != nil {
+		return known, nil
+	}
+	if of != nil && t.making[string(of.ID())] == of {
+		return of, nil
+	}
+	return nil, errNoCall
 }
 
 // unrelated is a result or question without the word of which task it is.
@@ -178,27 +201,26 @@ func (o *Outbound) runTask(ctx context.Context, of *era.Open, params []byte) (re
 	var task []byte
 	o.tasks.begin(of)
 	defer func() {
-		o.tasks.end(of, task)
-		o.calls.End(of, err)
+		works := o.calls.End(of, err)
+		o.tasks.end(of, task, works && !o.link.Conn.OwnStream())
 	}()
 	made, err := o.makeTask(ctx, of, rawjson.AppendEdited(nil, params, rawjson.Edit{Key: memberTask, Value: []byte(taskLife)}))
 	if err != nil {
 		return nil, err
 	}
 	o.calls.Answered(of.ID())
-	if task = o.tasks.named(of.ID(), made); task == nil { // the server has run it, and this is what came of it
+	if task, _ = o.tasks.named(of.ID(), made); task == nil { // the server has run it, and this is what came of it
 		return made, nil
 	}
-	which := append(append([]byte(`{"`+mcp.MemberTaskID+`":`), task...), '}')
 	if ctx.Err() != nil {
-		o.cancelTask(which)
+		o.cancelTask(task)
 		return nil, ctx.Err()
 	}
 	id := o.link.NextID()
 	second := o.calls.Begin(ctx, of.Call, id)
-	result, err = o.round(ctx, id, tasksResult, which, o.during(second, of.ID()))
-	o.calls.End(second, err)
-	if err != nil && ctx.Err() != nil && (o.cancelTask(which) || o.link.Cancel(id)) {
+	result, err = o.round(ctx, id, tasksResult, taskParams(task), o.during(second, of.ID()))
+	works := o.calls.End(second, err)
+	if err != nil && ctx.Err() != nil && (o.cancelTask(task) || works && o.link.Cancel(id)) {
 		o.calls.Told(id)
 	}
 	return unrelated(result), err
@@ -213,15 +235,19 @@ func (o *Outbound) makeTask(ctx context.Context, of *era.Open, params []byte) ([
 	return o.round(making, of.ID(), of.Call.Method, params, o.during(of, of.ID()))
 }
 
+func taskParams(task []byte) []byte {
+	return append(append([]byte(`{"`+mcp.MemberTaskID+`":`), task...), '}')
+}
+
 // cancelTask tells the server that nobody waits for a task any more, where it can be told. It does
 // not wait.
-func (o *Outbound) cancelTask(which []byte) (told bool) {
+func (o *Outbound) cancelTask(task []byte) (told bool) {
 	if !o.tasks.cancels {
 		return false
 	}
 	return o.asking.write(o.tasks.room, func() {
 		ctx, stop := context.WithTimeout(o.asking.ctx, answerTime)
 		defer stop()
-		_, _ = o.round(ctx, o.link.NextID(), mcp.TasksCancel, which, nil)
+		_, _ = o.round(ctx, o.link.NextID(), mcp.TasksCancel, taskParams(task), nil)
 	})
 }

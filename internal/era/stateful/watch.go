@@ -4,11 +4,15 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/mcp"
 	"mcpgateway/internal/rawjson"
 )
+
+// tellTime is for the server to take one subscription.
+const tellTime = 10 * time.Second
 
 // watch is what we are subscribed to at the server.
 type watch struct {
@@ -81,6 +85,8 @@ func (o *Outbound) subscribe(ctx context.Context) error {
 }
 
 func (o *Outbound) tellWatch(ctx context.Context, method, uri string) error {
+	ctx, stop := context.WithTimeout(ctx, tellTime)
+	defer stop()
 	params := append(rawjson.AppendText([]byte(`{"uri":`), uri), '}')
 	_, err := o.round(ctx, o.link.NextID(), method, params, nil)
 	return err
@@ -92,7 +98,9 @@ func (o *Outbound) watchAgain(ctx context.Context, ear *era.Ear) {
 	if len(o.watch.wanted()) == 0 {
 		return
 	}
-	_ = o.subscribe(ctx)
+	timed, stop := context.WithTimeout(ctx, reopenTime) // others wait for their turn meanwhile
+	defer stop()
+	_ = o.subscribe(timed)
 	ear.Missed([mcp.Kinds]bool{}, o.watch.wanted())
 }
 
