@@ -117,6 +117,9 @@ func (a *App) prepare() error {
 		return err
 	}
 	a.cfg = cfg
+	if err := a.checkOrigin(); err != nil {
+		return err
+	}
 	for _, w := range cfg.Warnings {
 		a.log.Warn(w.Error())
 	}
@@ -222,7 +225,7 @@ func (a *App) tokens() []listen.Token {
 func (a *App) buildServer(def config.Server, publish func(*catalog.Part), renewed func()) *upstream.Server {
 	limits := a.cfg.Gateway.Limits
 	log := a.log.With("server", def.Name)
-	shared := kinds.Params{RunID: a.run, MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version,
+	shared := kinds.Params{RunID: a.run, Origin: origin(a.o.Config), MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version,
 		Limits: bounded(jsonrpc.ServerLimits, limits.Depth, limits.AnswerTokens), Environ: a.o.Environ, Log: log}
 	dialer, stderr := kinds.Dialer(def, shared)
 	var older transport.Dialer

@@ -18,6 +18,7 @@ import (
 // Params are what every transport of one gateway shares.
 type Params struct {
 	RunID      string // marks every process of ours
+	Origin     string // tells a gateway among them from which config it was started
 	MaxMessage int    // bytes of one line, event or answer
 	Limits     jsonrpc.Limits
 	UserAgent  string
@@ -34,7 +35,7 @@ func Dialer(def config.Server, p Params) (d transport.Dialer, stderr func() []st
 	switch def.Transport {
 	case config.Stdio:
 		d := stdio.New(stdio.Params{Command: def.Command, Args: def.Args, Env: def.Environ(p.Environ), Dir: def.Cwd,
-			RunID: p.RunID, MaxLine: p.MaxMessage, Limits: p.Limits, Secrets: secrets(def), Log: p.Log})
+			RunID: p.RunID, Origin: p.Origin, MaxLine: p.MaxMessage, Limits: p.Limits, Secrets: secrets(def), Log: p.Log})
 		return d, d.Stderr
 	case config.SSE:
 		return sse.New(sse.Params{URL: def.URL, Header: headers(def), MaxAnswer: p.MaxMessage, Limits: p.Limits, UserAgent: p.UserAgent, Log: p.Log}), nil

@@ -21,6 +21,9 @@ import (
 const (
 	runMark      = "MCP_GATEWAY_RUN"
 	instanceMark = "MCP_GATEWAY_SERVER"
+	// OriginMark names the variable by which a process knows from which configs the gateways above it
+	// run: their Params.Origin, with "/" between them.
+	OriginMark = "MCP_GATEWAY_ORIGIN"
 )
 
 // command prepares the process without starting it. Its errors wrap ErrNotStarted.
@@ -44,7 +47,7 @@ func (p *Params) command(instance string) (*exec.Cmd, error) {
 	return &exec.Cmd{
 		Path:        path,
 		Args:        append([]string{p.Command}, p.Args...),
-		Env:         childEnv(p.Env, p.RunID, instance),
+		Env:         p.childEnv(instance),
 		Dir:         p.Dir,
 		SysProcAttr: ownSession(),
 	}, nil
@@ -107,14 +110,14 @@ func sameVariable(a, b string) bool {
 	return a == b || runtime.GOOS == "windows" && strings.EqualFold(a, b)
 }
 
-func childEnv(env []string, run, instance string) []string {
-	out := make([]string, 0, len(env)+2)
-	for _, kv := range env {
-		if k, _, _ := strings.Cut(kv, "="); !sameVariable(k, runMark) && !sameVariable(k, instanceMark) {
+func (p *Params) childEnv(instance string) []string {
+	out := make([]string, 0, len(p.Env)+3)
+	for _, kv := range p.Env {
+		if k, _, _ := strings.Cut(kv, "="); !sameVariable(k, runMark) && !sameVariable(k, instanceMark) && !sameVariable(k, OriginMark) {
 			out = append(out, kv)
 		}
 	}
-	return append(out, mark(runMark, run), mark(instanceMark, instance))
+	return append(out, mark(runMark, p.RunID), mark(instanceMark, instance), mark(OriginMark, p.Origin))
 }
 
 func mark(name, id string) string {

@@ -25,9 +25,10 @@ const DefaultMaxLine = 16 << 20
 type Params struct {
 	Command string         // a name to find on the PATH in Env, or a path; relative ones start at Dir
 	Args    []string       // given to the command as they stand; there is no shell
-	Env     []string       // the complete environment as KEY=VALUE; nothing of ours is added but two marks
+	Env     []string       // the complete environment as KEY=VALUE; nothing of ours is added but three marks
 	Dir     string         // working directory; empty means ours
 	RunID   string         // unique per gateway process, without "/"; the child gets it as MCP_GATEWAY_RUN
+	Origin  string         // says what started it, without "/"; the child gets it as OriginMark
 	MaxLine int            // bytes of one line; zero means DefaultMaxLine
 	Limits  jsonrpc.Limits // of a message; zero: jsonrpc.ServerLimits
 

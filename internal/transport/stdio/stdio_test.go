@@ -35,7 +35,7 @@ func self(t *testing.T) string {
 
 func fakeParams(t *testing.T, mode string) Params {
 	return Params{
-		Command: self(t), RunID: "test-run",
+		Command: self(t), RunID: "test-run", Origin: "test-origin",
 		Env: []string{modeVar + "=" + mode, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"},
 	}
 }
@@ -172,7 +172,7 @@ func TestChildGetsExactlyItsArgumentsAndEnvironment(t *testing.T) {
 		t.Errorf("args %q, want %q", got.Args, want)
 	}
 	want := []string{modeVar + "=describe", p.Env[1], p.Env[2], "SECRET=s", "MCP_GATEWAY_RUN=test-run"}
-	if len(got.Env) != len(want)+1 || !slices.Equal(got.Env[:len(want)], want) ||
+	if len(got.Env) != len(want)+2 || got.Env[len(want)+1] != "MCP_GATEWAY_ORIGIN=test-origin" || !slices.Equal(got.Env[:len(want)], want) ||
 		!strings.HasPrefix(got.Env[len(want)], "MCP_GATEWAY_SERVER=") || strings.Contains(got.Env[len(want)], "forged") {
 		t.Errorf("env %q", got.Env)
 	}
