@@ -82,6 +82,9 @@ type outlet struct{ all []string }
 func (o *outlet) Notify(raw []byte)  { o.all = append(o.all, string(raw)) }
 func (o *outlet) Deliver(raw []byte) { o.Notify(raw) }
 
+func (o *outlet) Ask(_, raw []byte) bool { o.Notify(raw); return true }
+func (o *outlet) Recall([]byte) bool     { return false }
+
 // TestLogLinesThatACallerWants: stateful callers get all until they say less, stateless ones
 // none until they say so.
 func TestLogLinesThatACallerWants(t *testing.T) {

@@ -36,7 +36,7 @@ func TestWhatWaitsForAClientCounts(t *testing.T) {
 	p.login(newest)
 	large := []byte(`{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"` + strings.Repeat("x", 100<<10) + `"}}`)
 	for what, wait := range map[string]func(*stream){
-		"a question":        func(s *stream) { s.Deliver(large); s.end() },
+		"a question":        func(s *stream) { s.Ask([]byte("1"), large); s.end() },
 		"a notification":    func(s *stream) { s.Notify(large); s.end() },
 		"an answer":         func(s *stream) { s.finish(era.Answer{Status: http.StatusOK, Body: large}) },
 		"a stream's answer": func(s *stream) { s.begin(); s.finish(era.Answer{Status: http.StatusOK, Body: large}) },
@@ -113,4 +113,38 @@ func TestAFullHouseKeepsLittleForEach(t *testing.T) {
 	if got := string(s.took[len(s.took)-1]); got != string(note("1", last, "")) {
 		t.Errorf("the last is %s", got)
 	}
+}
+
+// TestARequestCountsUntilItsCallIsOver: on a 2024-11-05 stream, where its POST was answered long
+// before, alone and in a batch, and on stdio.
+func TestARequestCountsUntilItsCallIsOver(t *testing.T) {
+	f := newFront(t)
+	began, ended := f.waiting()
+	stream := f.sse()
+	stream.send(hello("0", batches))
+	stream.next()
+	p := f.pipe()
+	p.login(newest)
+	large := func(id string) string {
+		return request(id, mcp.ToolsCall, `"name":"a","arguments":{"a":"`+strings.Repeat("x", 100<<10)+`"}`)
+	}
+	for what, send := range map[string]func(string){
+		"SSE":        func(body string) { stream.send(body) },
+		"SSE, batch": func(body string) { stream.send("[" + body + "]") },
+		"stdio":      func(body string) { p.send(body) },
+	} {
+		eventually(t, "everything to be given back before "+what, func() bool { return f.l.load.held.Load() == 0 })
+		send(large("1"))
+		soon(t, "the call", began)
+		if got := f.l.load.held.Load(); got < 100<<10 {
+			t.Errorf("%s: %d bytes count while the call runs", what, got)
+		}
+		if what == "stdio" {
+			p.send(cancelled("1"))
+		} else {
+			stream.send(cancelled("1"))
+		}
+		soon(t, "the end of the call", ended)
+	}
+	eventually(t, "everything to be given back", func() bool { return f.l.load.held.Load() == 0 })
 }

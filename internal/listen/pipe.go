@@ -62,11 +62,13 @@ func (p *pipe) close() {
 	p.wg.Wait()
 }
 
-// receive takes one message or batch. It does not wait for answers.
-func (p *pipe) receive(raw []byte) {
+// receive takes one message or batch. It does not wait for answers; release is called once the
+// message is dealt with.
+func (p *pipe) receive(raw []byte, release func()) {
 	p.receiving.RLock()
 	defer p.receiving.RUnlock()
 	if p.closed {
+		release()
 		return
 	}
 	if !era.IsBatch(raw) {
@@ -74,17 +76,20 @@ func (p *pipe) receive(raw []byte) {
 			if body != nil {
 				p.out.reply(body)
 			}
+			release()
 		})
 		return
 	}
 	messages, bad := p.l.splitBatch(raw, p.session)
 	if bad != nil {
 		p.refuse(bad, nil)
+		release()
 		return
 	}
 	p.calls.Add(1)
 	p.wg.Go(func() {
 		defer p.calls.Done()
+		defer release()
 		answer := batch(messages, func(one []byte) []byte {
 			done := make(chan []byte, 1)
 			p.message(one, func(body []byte) { done <- body })

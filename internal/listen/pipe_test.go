@@ -213,10 +213,13 @@ func TestAClosedPipeTakesNothing(t *testing.T) {
 	f := newFront(t)
 	out := newQueue(&f.l.load, func([]item) error { return nil }, nil)
 	p := f.l.newPipe(context.Background(), "local", mcp.Scope{}, out, f.edges.of)
-	p.receive([]byte(hello("0", batches)))
+	p.receive([]byte(hello("0", batches)), func() {})
 	p.close()
 	for _, body := range []string{request("1", mcp.Tools.List(), ""), ask("2", mcp.Tools.List(), ""), "[" + request("3", mcp.Tools.List(), "") + "]"} {
-		p.receive([]byte(body))
+		released := 0
+		if p.receive([]byte(body), func() { released++ }); released != 1 {
+			t.Errorf("the body was given back %d times", released)
+		}
 	}
 	p.wg.Wait()
 	out.close()

@@ -1,14 +1,20 @@
 package listen
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"mcpgateway/internal/era"
+	"mcpgateway/internal/era/stateful"
+	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
 )
 
@@ -153,4 +159,80 @@ func TestAnswersInABatch(t *testing.T) {
 		t.Error(line)
 	}
 	p.canary()
+}
+
+// TestQuestionsAreTakenBackFromWhoDoesNotRead: a server that asks and withdraws without end makes
+// nothing wait for a stdio client, which hears of none of it.
+func TestQuestionsAreTakenBackFromWhoDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l *Listener
+		var most int64
+		ended := make(chan bool)
+		house := mcp.HandlerFunc(func(ctx context.Context, c *mcp.Call) (*mcp.Reply, error) {
+			defer close(ended)
+			_ = c.Back.Notify(ctx, "notifications/x", []byte(`{}`))
+			time.Sleep(time.Second) // it is being written
+			large := []byte(`{"message":"` + strings.Repeat("x", 100<<10) + `"}`)
+			for range 200 {
+				asking, stop := context.WithTimeout(ctx, time.Second)
+				if _, err := c.Back.Ask(asking, mcp.Elicit, large); !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+				stop()
+				most = max(most, l.load.held.Load())
+			}
+			return &mcp.Reply{Result: []byte(`{}`)}, nil
+		})
+		edge := stateful.NewInbound(era.Params{Handler: house, Feed: newFeed("F0"), Presence: presence{`{"name":"f","version":"1"}`, ""}}, nil)
+		l = New(Params{Edges: Edges{Stateful: edge}, Limits: jsonrpc.ClientLimits, Body: 4 << 20, Requests: 64, Bytes: 1 << 30, First: func() {}})
+		in, send := io.Pipe()
+		read, out := io.Pipe()
+		done := make(chan error, 1)
+		go func() { done <- l.ServeStdio(t.Context(), in, out) }()
+		lines := bufio.NewScanner(read)
+		say := func(text string) { _, _ = io.WriteString(send, text+"\n") }
+		say(strings.Replace(helloAsked(newest), "roots", "elicitation", 1))
+		lines.Scan()
+		say(initialized)
+		say(request("1", mcp.ToolsCall, `"name":"a"`))
+		<-ended
+		if most > 1000 {
+			t.Errorf("%d bytes waited", most)
+		}
+		for _, want := range []string{`{"jsonrpc":"2.0","method":"notifications/x","params":{}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`} {
+			if lines.Scan(); lines.Text() != want {
+				t.Errorf("the client read %.100s", lines.Text())
+			}
+		}
+		send.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestARecalledQuestionIsNotResumed: it leaves the session's events with the queue, and others stay.
+func TestARecalledQuestionIsNotResumed(t *testing.T) {
+	f := newFront(t)
+	id := f.login(newest)
+	w := newDeaf()
+	s := newStream(w, &f.l.load, nil)
+	s.keep(f.store.Find(id, mcp.Local), true)
+	s.Notify([]byte(`{"params":{"x":"1"}}`))
+	soon(t, "a write", w.begun)
+	for _, q := range []string{"7", "8"} {
+		if !s.Ask([]byte(q), []byte(`{"method":"m","params":{"x":"`+q+`"}}`)) {
+			t.Error("there is room")
+		}
+	}
+	if !s.Recall([]byte("7")) {
+		t.Error("it was not on its way")
+	}
+	close(w.let)
+	s.finish(era.Answer{Status: http.StatusOK, Body: []byte(`{"id":1,"result":{}}`)})
+	e := f.again(id, f.event(id, 2))
+	if got := e.hear(2); got != "8 =1" {
+		t.Error(got)
+	}
+	e.end()
 }

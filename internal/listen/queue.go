@@ -9,9 +9,9 @@ import (
 	"mcpgateway/internal/rawjson"
 )
 
-// Bounds of the notifications that wait for one client that does not read. fewBytes holds where
-// all clients together make us hold as much as they may: one that reads has less waiting, and
-// loses nothing.
+// Bounds of the notifications that wait for one client that does not read; its questions have the
+// same bound of bytes again. fewBytes holds where all clients together make us hold as much as
+// they may: one that reads has less waiting, and loses nothing.
 const (
 	maxPending      = 4096
 	maxPendingBytes = 4 << 20
@@ -29,6 +29,7 @@ type queue struct {
 	items   []item // guarded by mu
 	pending int    // guarded by mu: notifications among items
 	bytes   int    // guarded by mu: of those
+	asked   int    // guarded by mu: bytes of questions among items
 	running bool   // guarded by mu
 	closed  bool   // guarded by mu
 	dead    bool   // guarded by mu: a write failed; nothing is written any more
@@ -41,6 +42,8 @@ type item struct {
 	note  bool
 	token []byte // of progress, once it was looked for
 	known bool
+
+	question string // the id of the question that it is; else empty
 }
 
 func newQueue(load *load, write func([]item) error, gone func()) *queue {
@@ -52,25 +55,45 @@ func newQueue(load *load, write func([]item) error, gone func()) *queue {
 // and the rest is dropped.
 func (q *queue) Notify(raw []byte) { q.add(item{raw: raw, note: true}) }
 
-// Deliver queues a question to the client, which must arrive.
+// Ask queues a question to the client, which must arrive. It is false where too many bytes of
+// questions wait; a single one is always taken.
+func (q *queue) Ask(id, raw []byte) bool { return q.add(item{raw: raw, question: string(id)}) }
+
+// Recall takes out a question that waits. It is false where none does: it is being written, or
+// was.
+func (q *queue) Recall(id []byte) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dropOldest(func(it *item) bool { return it.question == string(id) })
+}
+
+// Deliver queues word of a question that was withdrawn too late to take it out. It has no bound
+// of its own: there is less of it than was written of questions.
 func (q *queue) Deliver(raw []byte) { q.reply(raw) }
 
 // reply queues a message that must arrive.
 func (q *queue) reply(raw []byte) { q.add(item{raw: raw}) }
 
-func (q *queue) add(it item) {
+// add is false for a question that it does not take.
+func (q *queue) add(it item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed || q.dead {
-		return
+		return true
 	}
-	if it.note {
+	switch {
+	case it.question != "":
+		if q.asked > 0 && q.asked+len(it.raw) > q.room() {
+			return false
+		}
+		q.asked += len(it.raw)
+	case it.note:
 		for q.pending > 0 && (q.pending >= maxPending || q.bytes+len(it.raw) > q.room()) {
 			if q.makeRoom(&it) {
 				continue
 			}
 			if !q.makeRoomForNews(&it) {
-				return
+				return true
 			}
 			break
 		}
@@ -78,9 +101,10 @@ func (q *queue) add(it item) {
 		q.bytes += len(it.raw)
 	}
 	q.push(it)
+	return true
 }
 
-// room is how many bytes of notifications may wait.
+// room is how many bytes of notifications may wait, and how many of questions.
 func (q *queue) room() int {
 	if q.load.full() {
 		return fewBytes
@@ -101,7 +125,7 @@ func (q *queue) push(it item) {
 // makeRoom takes out the oldest progress of the same call. It is called with mu held.
 func (q *queue) makeRoom(latest *item) bool {
 	token := latest.progress()
-	return token != nil && q.dropOldest(func(it *item) bool { return string(it.progress()) == string(token) })
+	return token != nil && q.dropOldest(func(it *item) bool { return it.note && string(it.progress()) == string(token) })
 }
 
 // makeRoomForNews takes out older news of the same, and tells whether there is room beyond what
@@ -111,17 +135,21 @@ func (q *queue) makeRoomForNews(latest *item) bool {
 	if about == "" {
 		return false
 	}
-	q.dropOldest(func(it *item) bool { return it.news() == about })
+	q.dropOldest(func(it *item) bool { return it.note && it.news() == about })
 	return q.pending < 2*maxPending && q.bytes+len(latest.raw) <= 2*q.room()
 }
 
-// dropOldest takes out the oldest notification of which f is true. It is called with mu held.
+// dropOldest takes out the oldest of which f is true. It is called with mu held.
 func (q *queue) dropOldest(f func(it *item) bool) bool {
 	for i := range q.items {
 		it := &q.items[i]
-		if it.note && f(it) {
-			q.pending--
-			q.bytes -= len(it.raw)
+		if f(it) {
+			if it.note {
+				q.pending--
+				q.bytes -= len(it.raw)
+			} else {
+				q.asked -= len(it.raw)
+			}
 			q.load.add(-len(it.raw))
 			q.items = slices.Delete(q.items, i, i+1)
 			return true
@@ -183,8 +211,8 @@ func (q *queue) take() (items []item, bytes int) {
 	for i := range items {
 		bytes += len(items[i].raw)
 	}
-	q.items, q.pending, q.bytes = nil, 0, 0
-	if q.dead {
+	q.items, q.pending, q.bytes, q.asked = nil, 0, 0, 0
+	if q.dead || len(items) == 0 { // what waited may have been taken back
 		q.load.add(-bytes)
 		items = nil
 	}

@@ -201,3 +201,57 @@ func TestNewsIsNeverLost(t *testing.T) {
 		t.Errorf("beyond the bound came %s", got)
 	}
 }
+
+// TestQuestionsThatWaitAreBounded in bytes: what is over them is refused, and fits again once
+// others were taken back. Answers do not count, however large.
+func TestQuestionsThatWaitAreBounded(t *testing.T) {
+	for most, load := range map[int]*load{maxPendingBytes: roomy(), fewBytes: {most: 1}} {
+		s := newStuck(load)
+		s.hold(t)
+		large := bytes.Repeat([]byte("x"), most)
+		s.reply(large)
+		s.reply(large)
+		if !s.Ask([]byte("1"), append(large, "more"...)) {
+			t.Error("a single question is refused")
+		}
+		if s.Ask([]byte("2"), []byte("{}")) {
+			t.Error("a question is taken over the bound")
+		}
+		s.reply(large)
+		if !s.Recall([]byte("1")) || !s.Ask([]byte("3"), large[2:]) || !s.Ask([]byte("4"), []byte("{}")) || s.Ask([]byte("5"), []byte("{}")) {
+			t.Error("the bound is not where it was")
+		}
+		s.release()
+		if n := len(s.took); n != 6 || string(s.took[5]) != "{}" {
+			t.Errorf("%d messages came", n)
+		}
+		if got := load.held.Load(); got != 0 {
+			t.Errorf("%d bytes count in the end", got)
+		}
+	}
+}
+
+// TestARecalledQuestionIsNotWritten; one that is being written is not given back.
+func TestARecalledQuestionIsNotWritten(t *testing.T) {
+	s := newStuck(roomy())
+	s.Ask([]byte("1"), []byte("first"))
+	soon(t, "a write", s.begun)
+	held := s.load.held.Load()
+	large := bytes.Repeat([]byte("x"), 1<<20)
+	for i := range 1000 {
+		id := strconv.AppendInt(nil, int64(i+2), 10)
+		if !s.Ask(id, large) || !s.Recall(id) || s.Recall(id) {
+			t.Fatal("a question is given back once")
+		}
+	}
+	if s.Recall([]byte("1")) {
+		t.Error("it is being written")
+	}
+	if got := s.load.held.Load(); got != held {
+		t.Errorf("%d bytes count, and %d did before", got, held)
+	}
+	s.release()
+	if len(s.took) != 1 || len(s.begun) != 0 {
+		t.Errorf("%d messages came, and %d writes after the first", len(s.took), len(s.begun))
+	}
+}

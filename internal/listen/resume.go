@@ -72,6 +72,22 @@ func (s *stream) Notify(raw []byte) {
 	s.queue.Notify(raw)
 }
 
+// Ask asks the client.
+func (s *stream) Ask(id, raw []byte) bool {
+	if log := s.logged(); log != nil {
+		return log.Ask(string(id), raw)
+	}
+	return s.queue.Ask(id, raw)
+}
+
+// Recall takes back a question that is not on its way yet.
+func (s *stream) Recall(id []byte) bool {
+	if log := s.logged(); log != nil {
+		return log.Recall(string(id))
+	}
+	return s.queue.Recall(id)
+}
+
 // Deliver tells the client something that must arrive.
 func (s *stream) Deliver(raw []byte) {
 	if log := s.logged(); log != nil {
@@ -112,11 +128,12 @@ func (s *stream) detach() {
 }
 
 // Take implements session.Taker: this connection is the stream's way to the client.
-func (s *stream) Take(e session.Event) {
-	if len(e.Data) > 0 || s.prime {
-		s.add(item{raw: e.Data, id: e.ID, note: e.Note})
-	}
+func (s *stream) Take(e session.Event) bool {
+	return len(e.Data) == 0 && !s.prime || s.add(item{raw: e.Data, id: e.ID, note: e.Note, question: e.Question})
 }
+
+// GiveBack implements session.Taker.
+func (s *stream) GiveBack(question string) bool { return s.queue.Recall([]byte(question)) }
 
 // Left implements session.Taker.
 func (s *stream) Left(replaced bool) {
@@ -180,6 +197,12 @@ type resumed struct{ log *session.Log }
 
 // Notify implements era.Outlet.
 func (r resumed) Notify(raw []byte) { r.log.Add(raw, true) }
+
+// Ask implements era.Outlet.
+func (r resumed) Ask(id, raw []byte) bool { return r.log.Ask(string(id), raw) }
+
+// Recall implements era.Outlet.
+func (r resumed) Recall(id []byte) bool { return r.log.Recall(string(id)) }
 
 // Deliver implements era.Outlet.
 func (r resumed) Deliver(raw []byte) { r.log.Add(raw, false) }

@@ -78,7 +78,6 @@ func (l *Listener) serveMessages(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	defer release()
-	p.receive(body)
+	p.receive(body, release)
 	w.WriteHeader(http.StatusAccepted)
 }

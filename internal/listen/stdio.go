@@ -45,7 +45,8 @@ func (l *Listener) ServeStdio(ctx context.Context, r io.Reader, w io.Writer) err
 		case err != nil:
 			return err
 		default:
-			p.receive(line)
+			l.load.add(len(line))
+			p.receive(line, func() { l.load.add(-len(line)) })
 		}
 		if ctx.Err() != nil {
 			return nil

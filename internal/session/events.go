@@ -83,7 +83,10 @@ type Log struct {
 // A Taker is a connection that gets a stream's events as they come. Its methods are called
 // one at a time and must neither block nor call the Log.
 type Taker interface {
-	Take(e Event)
+	// Take is false for a question that it has no room for.
+	Take(e Event) bool
+	// GiveBack takes out a question that is not on its way yet. It is false where it may be.
+	GiveBack(question string) bool
 	// Left is called once, at last: the stream is over, or another connection took its
 	// place.
 	Left(replaced bool)
@@ -91,16 +94,17 @@ type Taker interface {
 
 // An Event is one of a stream. Its data may be empty, which only gives the client an id.
 type Event struct {
-	ID   string
-	Data []byte
-	Note bool // a client that does not read may miss it
+	ID       string
+	Data     []byte
+	Note     bool   // a client that does not read may miss it
+	Question string // the id of the question that it is, the first time it is taken; else empty
 }
 
 type kept struct {
 	log  *Log
 	at   uint64 // position; 0 is no event, but keeps the log known
 	data []byte
-	note bool
+	asks string // the id of the question that it is; else empty
 	all  *list.Element
 	own  *list.Element
 }
@@ -153,17 +157,38 @@ func (l *Log) Add(data []byte, note bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.over {
-		l.add(data, note)
+		l.add(Event{Data: data, Note: note})
 	}
 }
 
-// add is called with mu held.
-func (l *Log) add(data []byte, note bool) {
-	l.next++
-	l.events.keep(&kept{log: l, at: l.next, data: data, note: note})
-	if l.taker != nil {
-		l.taker.Take(Event{ID: l.id(l.next), Data: data, Note: note})
+// Ask adds a question. It is false where the connection has no room for it.
+func (l *Log) Ask(question string, data []byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over || l.add(Event{Data: data, Question: question})
+}
+
+// Recall takes out a question that is not on its way yet, for whoever resumes as well. It is
+// false where the client may have it.
+func (l *Log) Recall(question string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.taker == nil || !l.taker.GiveBack(question) {
+		return false
 	}
+	l.events.recall(l, question)
+	return true
+}
+
+// add is called with mu held.
+func (l *Log) add(e Event) bool {
+	e.ID = l.id(l.next + 1)
+	if l.taker != nil && !l.taker.Take(e) {
+		return false
+	}
+	l.next++
+	l.events.keep(&kept{log: l, at: l.next, data: e.Data, asks: e.Question})
+	return true
 }
 
 func (l *Log) id(at uint64) string { return l.prefix + strconv.FormatUint(at, 10) }
@@ -176,7 +201,7 @@ func (l *Log) End(data []byte) {
 		return
 	}
 	if data != nil {
-		l.add(data, false)
+		l.add(Event{Data: data})
 	}
 	l.over = true
 	l.leave(false)
@@ -314,9 +339,29 @@ func (e *Events) keep(k *kept) {
 	k.own, k.all = e.byAge.PushBack(k), p.byAge.PushBack(k)
 }
 
-// drop takes the event of a list's element out. It is called with mu held.
+// recall takes a question out that no client was sent: whoever resumes the stream misses nothing.
+func (e *Events) recall(l *Log, question string) {
+	p := e.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for el := e.byAge.Back(); el != nil; el = el.Prev() {
+		if k := el.Value.(*kept); k.log == l && k.asks == question {
+			p.remove(k)
+			return
+		}
+	}
+}
+
+// drop takes the event of a list's element out: from then on it is missing. It is called with
+// mu held.
 func (p *eventPool) drop(el *list.Element) {
 	k := el.Value.(*kept)
+	k.log.dropped = max(k.log.dropped, k.at)
+	p.remove(k)
+}
+
+// remove is called with mu held.
+func (p *eventPool) remove(k *kept) {
 	l := k.log
 	e := l.events
 	e.byAge.Remove(k.own)
@@ -324,7 +369,6 @@ func (p *eventPool) drop(el *list.Element) {
 	e.bytes -= k.size()
 	p.bytes -= k.size()
 	l.kept--
-	l.dropped = max(l.dropped, k.at)
 	l.forget()
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,12 +17,25 @@ type reader struct {
 	events   []Event
 	left     int
 	replaced bool
+	full     bool // it has no room for questions
 }
 
-func (r *reader) Take(e Event) {
+func (r *reader) Take(e Event) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.full && e.Question != "" {
+		return false
+	}
 	r.events = append(r.events, e)
+	return true
+}
+
+func (r *reader) GiveBack(question string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.events)
+	r.events = slices.DeleteFunc(r.events, func(e Event) bool { return e.Question == question })
+	return len(r.events) < n
 }
 
 func (r *reader) Left(replaced bool) {

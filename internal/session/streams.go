@@ -8,6 +8,8 @@ import (
 // An Outlet takes whole messages for the client. It never blocks.
 type Outlet interface {
 	Notify(raw []byte)
+	Ask(id, raw []byte) bool
+	Recall(id []byte) bool
 	Deliver(raw []byte)
 }
 

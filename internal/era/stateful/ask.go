@@ -92,11 +92,14 @@ func (b *back) put(ctx context.Context, method string, params []byte) (*session.
 	if q == nil {
 		return nil, mcp.Errorf(mcp.Overloaded, "questions", "too many questions to the client are open")
 	}
+	if !b.Out.Ask(q.ID, jsonrpc.AppendRequest(nil, q.ID, method, params)) {
+		q.Withdraw()
+		return nil, mcp.Errorf(mcp.Overloaded, "questions", "too much waits that the client has not read")
+	}
 	if b.over == nil { // most calls ask nothing
 		b.over = make(chan struct{})
 	}
 	b.open = append(b.open, q)
-	b.Out.Deliver(jsonrpc.AppendRequest(nil, q.ID, method, params))
 	return q, nil
 }
 
@@ -107,8 +110,8 @@ func (b *back) forget(q *session.Question) {
 }
 
 // withdraw tells the client that its answer is not wanted any more (2025-11-25, cancellation),
-// unless it cancelled the call itself, of which it hears nothing more. It is false where the
-// answer came first.
+// unless the question is not on its way to it yet, or it cancelled the call itself, of which it
+// hears nothing more. It is false where the answer came first.
 func (b *back) withdraw(q *session.Question, reason string) bool {
 	b.mu.Lock() // so that whoever closes it meanwhile lets the answer wait for this
 	defer b.mu.Unlock()
@@ -120,7 +123,7 @@ func (b *back) takeBack(q *session.Question, reason string) bool {
 	if !q.Withdraw() {
 		return false
 	}
-	if !errors.Is(context.Cause(b.ctx), session.ErrByClient) {
+	if !b.Out.Recall(q.ID) && !errors.Is(context.Cause(b.ctx), session.ErrByClient) {
 		params := append(append([]byte(`{"requestId":`), q.ID...), `,"reason":`...)
 		params = append(rawjson.AppendText(params, reason), '}')
 		b.Out.Deliver(jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params))

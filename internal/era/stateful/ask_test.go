@@ -352,3 +352,43 @@ func TestAnErrorThatWantsAURLOpened(t *testing.T) {
 		wantAnswer(t, got, want)
 	}
 }
+
+// TestAQuestionThatIsNotOnItsWayIsTakenBack: the client hears neither of it nor of its end.
+func TestAQuestionThatIsNotOnItsWayIsTakenBack(t *testing.T) {
+	for name, act := range map[string]func(*trial, context.CancelFunc){
+		"by the server": func(_ *trial, stop context.CancelFunc) { stop() },
+		"by time":       func(*trial, context.CancelFunc) { time.Sleep(10 * time.Minute) },
+		"by the answer": func(c *trial, _ context.CancelFunc) { c.finish() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			call := begin(t, opened(t, newest, all), `{"content":[]}`)
+			call.out.unread = true
+			ctx, stop := context.WithCancel(call.ctx)
+			defer stop()
+			end := call.ask(ctx, mcp.Elicit, form)
+			synctest.Wait()
+			act(call, stop)
+			if got := <-end; got.err == nil {
+				t.Errorf("%s: the server gets %q", name, got.result)
+			}
+			call.stop()
+			synctest.Wait()
+			call.out.want(t, asks(1, mcp.Elicit, form))
+		})
+	}
+}
+
+// TestAQuestionThatFindsNoRoomIsRefused, and the call goes on.
+func TestAQuestionThatFindsNoRoomIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		call := begin(t, opened(t, newest, all), `{"content":[]}`)
+		call.out.full = true
+		if got := <-call.ask(call.ctx, mcp.Elicit, form); code(got.err) != mcp.Overloaded {
+			t.Errorf("the server gets %q, %v", got.result, got.err)
+		}
+		if got := call.finish(); got != done || call.s.Questions.Open() != 0 {
+			t.Errorf("%s, and %d questions are open", got, call.s.Questions.Open())
+		}
+		call.out.want(t)
+	})
+}

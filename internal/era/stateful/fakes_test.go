@@ -96,6 +96,8 @@ type told struct {
 	mu  sync.Mutex
 	all []string
 	at  []time.Duration
+
+	full, unread bool // it takes no question; gives back those that it took
 }
 
 func newTold() *told { return &told{began: time.Now(), asked: make(chan *jsonrpc.Message, 1000)} }
@@ -107,12 +109,20 @@ func (o *told) Notify(raw []byte) {
 	o.at = append(o.at, time.Since(o.began))
 }
 
-func (o *told) Deliver(raw []byte) {
+func (o *told) Deliver(raw []byte) { o.Notify(raw) }
+
+func (o *told) Ask(_, raw []byte) bool {
+	if o.full {
+		return false
+	}
 	o.Notify(raw)
-	if m, err := jsonrpc.Parse(raw, jsonrpc.ClientLimits); err == nil && m.Kind == jsonrpc.Request {
+	if m, err := jsonrpc.Parse(raw, jsonrpc.ClientLimits); err == nil {
 		o.asked <- m
 	}
+	return true
 }
+
+func (o *told) Recall([]byte) bool { return o.unread }
 
 // times are when a notification of this method came.
 func (o *told) times(method string) []time.Duration {

@@ -70,6 +70,9 @@ func (o *told) Notify(raw []byte) {
 
 func (o *told) Deliver(raw []byte) { o.Notify(raw) }
 
+func (o *told) Ask(_, raw []byte) bool { o.Notify(raw); return true }
+func (o *told) Recall([]byte) bool     { return false }
+
 // lines are the messages alone.
 func (o *told) lines() []string {
 	o.mu.Lock()

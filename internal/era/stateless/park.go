@@ -123,13 +123,20 @@ func (l *lot) close() {
 	l.running.Wait()
 }
 
-// enter gives a call the name by which a state finds it.
-func (l *lot) enter(r *run) uint64 {
+// enter gives a call that parks the name by which a state finds it, unless it has one. It is
+// false where no call may park any more. It is called with the run's mu held.
+func (l *lot) enter(r *run) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last++
-	l.parked[l.last] = r
-	return l.last
+	if l.draining {
+		return false
+	}
+	if r.id == 0 {
+		l.last++
+		r.id = l.last
+		l.parked[r.id] = r
+	}
+	return true
 }
 
 func (l *lot) leave(id uint64) {

@@ -295,3 +295,30 @@ func TestCloseEndsAll(t *testing.T) {
 		d.idle()
 	})
 }
+
+// TestADrainedCallIsNotHandedOut: a question that is being gathered then ends as one that comes
+// later does, and its call with it, in its first request and in a retry.
+func TestADrainedCallIsNotHandedOut(t *testing.T) {
+	for _, retried := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t, func(ctx context.Context, c *mcp.Call) (string, error) {
+				if c.Name == "twice" {
+					if _, err := elicit(ctx, c); err != nil {
+						return "", err
+					}
+				}
+				return elicit(ctx, c)
+			})
+			r := request{}
+			if retried {
+				r.name = "twice"
+				r.state, r.responses = d.asks(d.send(r), "q1"), `{"q1":{}}`
+			}
+			end := d.serve(r)
+			synctest.Wait() // it gathers
+			d.b.Drain()
+			d.refuses(d.read(end()), -32603, "closing")
+			d.idle()
+		})
+	}
+}

@@ -148,15 +148,21 @@ func (r *run) settleAll(err error) {
 }
 
 // park hands out what is open: the request that carries the call now will be answered with
-// it. It is false where nothing is open.
+// it. It is false where nothing is open. Once the lot drains nobody would bring the answers:
+// the questions then end as those do that come later.
 func (r *run) park() (open []*question, st state, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone || len(r.open) == 0 {
 		return nil, state{}, false
 	}
-	if r.id == 0 {
-		r.id, r.request = r.lot.enter(r), binding(r.call, true)
+	if !r.lot.enter(r) {
+		r.settleAll(errClosing)
+		r.settleDown()
+		return nil, state{}, false
+	}
+	if r.round == 0 {
+		r.request = binding(r.call, true)
 	}
 	r.round++
 	r.carrier = nil
