@@ -222,7 +222,7 @@ func (a *App) tokens() []listen.Token {
 }
 
 // buildServer makes one server of its definition.
-func (a *App) buildServer(def config.Server, publish func(*catalog.Part), renewed func()) *upstream.Server {
+func (a *App) buildServer(def config.Server, watches *upstream.Watches, publish func(*catalog.Part), renewed func()) *upstream.Server {
 	limits := a.cfg.Gateway.Limits
 	log := a.log.With("server", def.Name)
 	shared := kinds.Params{RunID: a.run, Origin: origin(a.o.Config), MaxMessage: limits.MessageBytes, UserAgent: "mcp-gateway/" + a.o.Version,
@@ -244,7 +244,7 @@ func (a *App) buildServer(def config.Server, publish func(*catalog.Part), renewe
 		StartTimeout: def.StartTimeout, CallTimeout: def.CallTimeout, CallMax: limits.CallMax, InFlight: limits.InFlight.Server,
 		List:    era.ListBounds{Pages: limits.ListPages, Entries: limits.ToolsPerServer, Time: limits.ListTime},
 		Catalog: catalog.Bounds{ToolsPerServer: limits.ToolsPerServer, ToolBytes: limits.ToolBytes, CatalogBytes: limits.CatalogBytes},
-		Grace:   limits.ListGrace, Stderr: stderr, Publish: publish, Renewed: renewed, Log: log,
+		Grace:   limits.ListGrace, Stderr: stderr, Publish: publish, Renewed: renewed, Watches: watches, Log: log,
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"mcpgateway/internal/era"
 	"mcpgateway/internal/jsonrpc"
 	"mcpgateway/internal/mcp"
+	"mcpgateway/internal/rawjson"
 	"mcpgateway/internal/transport/pipe"
 	"mcpgateway/internal/upstream"
 )
@@ -28,7 +29,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var bounds = catalog.Bounds{ToolsPerServer: 100, ToolBytes: 1 << 16, CatalogBytes: 1 << 20}
 
 // A house is a Registry whose servers live in this process. A definition's Command says
-// how its server behaves: "hold" answers no call until release, "hang" answers nothing.
+// how its server behaves: "hold" answers no call until release, "hang" answers nothing,
+// "library" has resources to subscribe to, which takes a second.
 type house struct {
 	*Registry
 	catalog *catalog.Catalog
@@ -37,6 +39,8 @@ type house struct {
 	mu     sync.Mutex
 	starts map[string]int // guarded by mu: connections by server
 	ends   map[string]int // guarded by mu
+	asked  []string       // guarded by mu: what libraries were asked to tell of: "a.v1/subscribe x:1"
+	update func()         // guarded by mu: has the library that was asked last tell that x:1 changed
 }
 
 func newHouse(t *testing.T) *house {
@@ -46,14 +50,14 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) build(def config.Server, publish func(*catalog.Part), renewed func()) *upstream.Server {
+func (h *house) build(def config.Server, watches *upstream.Watches, publish func(*catalog.Part), renewed func()) *upstream.Server {
 	return upstream.New(upstream.Params{
 		Name: def.Name, Transport: def.Transport, Protocol: upstream.Stateful, Self: era.Implementation("gw", "", "1"),
 		Dialer:       pipe.New(pipe.Params{Serve: func(ctx context.Context, r io.Reader, w io.Writer) error { return h.serve(ctx, def, r, w) }}),
 		StartTimeout: 30 * time.Second, CallTimeout: time.Minute, CallMax: time.Hour, InFlight: 10,
 		List: era.ListBounds{Pages: 10, Entries: 100, Time: 10 * time.Second}, Catalog: bounds, Grace: time.Minute,
 		Prefix: def.Prefix, PerClient: def.Sessions == config.SessionsPerClient, Clients: 4,
-		Publish: publish, Renewed: renewed, Log: slog.New(slog.DiscardHandler),
+		Publish: publish, Renewed: renewed, Watches: watches, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -82,6 +86,24 @@ func (h *house) serve(ctx context.Context, def config.Server, r io.Reader, w io.
 			continue
 		case m.Method == mcp.Initialize:
 			result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}}}`
+			if def.Command == "library" {
+				result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"resources":{"subscribe":true}}}`
+			}
+		case m.Method == mcp.Resources.List():
+			result = `{"resources":[{"uri":"x:1","name":"x"}]}`
+		case m.Method == mcp.Templates.List():
+			result = `{"resourceTemplates":[]}`
+		case m.Method == mcp.Subscribe || m.Method == mcp.Unsubscribe:
+			uri, _ := rawjson.Text(rawjson.Get(m.Params, "uri"))
+			if !era.Sleep(ctx, time.Second) {
+				return ctx.Err()
+			}
+			h.mu.Lock()
+			h.asked = append(h.asked, def.Name+"."+def.Args[0]+strings.TrimPrefix(m.Method, "resources")+" "+uri)
+			h.update = func() {
+				_, _ = io.WriteString(w, `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:1"}}`+"\n")
+			}
+			h.mu.Unlock()
 		case m.Method == mcp.Tools.List():
 			result = `{"tools":[{"name":"t","description":"` + strings.Join(def.Args, " ") + `","inputSchema":{"type":"object"}}]}`
 		case m.Method == mcp.ToolsCall && def.Command == "hold":

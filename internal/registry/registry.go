@@ -48,10 +48,10 @@ func (c *Conflict) Error() string {
 type Params struct {
 	Catalog *catalog.Catalog
 	Bounds  catalog.Bounds
-	// Build makes a server of its definition; publish is where its lists go, and renewed is
-	// called when what one client sees of it changed. It fails for nothing: what keeps a server
-	// from starting is the server's state.
-	Build    func(def config.Server, publish func(*catalog.Part), renewed func()) *upstream.Server
+	// Build makes a server of its definition; watches are what clients watch of those of its name,
+	// publish is where its lists go, and renewed is called when what one client sees of it changed.
+	// It fails for nothing: what keeps a server from starting is the server's state.
+	Build    func(def config.Server, watches *upstream.Watches, publish func(*catalog.Part), renewed func()) *upstream.Server
 	ListWait time.Duration
 	Most     int // servers
 }
@@ -71,6 +71,8 @@ type Registry struct {
 	closed  bool              // guarded by mu
 	members []*member         // guarded by mu: in the order of lists
 	removed map[string]string // guarded by mu: fingerprints of servers of the file that were deleted
+
+	watches map[string]*upstream.Watches // guarded by mu: by name, also of servers that are gone, while clients watch
 }
 
 type member struct {
@@ -94,7 +96,7 @@ type Server struct {
 
 // New makes an empty registry. Close ends it.
 func New(p Params) *Registry {
-	r := &Registry{p: p, removed: map[string]string{}}
+	r := &Registry{p: p, removed: map[string]string{}, watches: map[string]*upstream.Watches{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -169,6 +171,7 @@ func (r *Registry) Apply(want []config.Server) error {
 	}
 	r.members = append(next, api...)
 	r.merge()
+	r.unwatch()
 	r.mu.Unlock()
 	r.drain(context.Background(), gone...)
 	return nil
@@ -249,6 +252,7 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 		r.removed[name] = m.def.Fingerprint()
 	}
 	r.merge()
+	r.unwatch()
 	r.mu.Unlock()
 	r.drain(context.WithoutCancel(ctx), m)
 	return nil
@@ -284,7 +288,10 @@ func (r *Registry) drain(ctx context.Context, gone ...*member) {
 func (r *Registry) member(def config.Server, source string) *member {
 	m := &member{def: def, source: source, since: time.Now()}
 	if def.Enabled {
-		m.server = r.p.Build(def, func(p *catalog.Part) { r.publish(m, p) }, r.renewed)
+		if r.watches[def.Name] == nil {
+			r.watches[def.Name] = upstream.NewWatches()
+		}
+		m.server = r.p.Build(def, r.watches[def.Name], func(p *catalog.Part) { r.publish(m, p) }, r.renewed)
 	}
 	return m
 }

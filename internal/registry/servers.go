@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -92,14 +93,32 @@ func (r *Registry) Handler(name string) mcp.Handler {
 }
 
 // WatchResource has told called when a resource of a server changes for this caller, until
-// stop is called.
-// told must not block.
+// stop is called; it goes on with each server that takes the name over. told must not block.
 func (r *Registry) WatchResource(ctx context.Context, server string, from *mcp.Caller, uri string, told func(below string)) (stop func(), err error) {
-	m := r.find(server)
-	if m == nil {
-		return nil, mcp.Errorf(mcp.Unavailable, "server_down", "server %q is gone", server)
+	for {
+		m := r.find(server)
+		if m == nil {
+			return nil, mcp.Errorf(mcp.Unavailable, "server_down", "server %q is gone", server)
+		}
+		stop, err = m.server.WatchResource(ctx, from, uri, told)
+		if r.find(server) == m {
+			return stop, err
+		}
+		if err == nil { // the server went meanwhile, and the next one may not have this watch
+			stop()
+		}
+		r.WaitTried(ctx, server)
 	}
-	return m.server.WatchResource(ctx, from, uri, told)
+}
+
+// unwatch forgets the names that have no server, and of whose last one nobody watches anything.
+// It is called with mu held.
+func (r *Registry) unwatch() {
+	wanted := map[string]bool{}
+	for _, m := range r.members {
+		wanted[m.def.Name] = m.server != nil
+	}
+	maps.DeleteFunc(r.watches, func(name string, w *upstream.Watches) bool { return !wanted[name] && !w.Any() })
 }
 
 // FollowTasks has told called with each change of a server's tasks, until stop is called. told

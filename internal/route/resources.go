@@ -33,6 +33,7 @@ func (r *Router) Watch(ctx context.Context, from *mcp.Caller, uri string, inbox 
 	if err != nil {
 		return nil, err
 	}
+	target.Handler = nil // the watch may outlive the server
 	return r.house.WatchResource(ctx, target.Server, from, target.Origin, func(below string) {
 		inbox.Put(mcp.NoteUpdated, append(rawjson.AppendText([]byte(`{"uri":`), r.beneath(from, uri, &target, below)), '}'))
 	})

@@ -79,13 +79,26 @@ func (s *Server) connection(ctx context.Context, from *mcp.Caller) (era.Outbound
 	if c.turn == nil {
 		return c.ob, leave, nil
 	}
-	select {
-	case c.turn <- struct{}{}:
-	case <-ctx.Done():
+	if err := s.await(ctx, c.turn); err != nil {
 		leave()
-		return nil, nil, ctx.Err()
+		return nil, nil, err
 	}
 	return c.ob, func() { <-c.turn; leave() }, nil
+}
+
+// await waits for a call's turn, for as long as a call may be silent. The time of the call itself
+// begins after it: a call is not to fail because of those before it took theirs.
+func (s *Server) await(ctx context.Context, turn chan struct{}) error {
+	wait := time.NewTimer(s.p.CallTimeout)
+	defer wait.Stop()
+	select {
+	case turn <- struct{}{}:
+		return nil
+	case <-wait.C:
+		return mcp.Errorf(mcp.Overloaded, "overloaded", "server %q takes one call of this client at a time, and the call did not come to its turn within %s; try again later", s.p.Name, s.p.CallTimeout)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // up gives the caller's own connection once it is up, and what is to be called after its use.

@@ -221,6 +221,61 @@ func TestStatelessCallersTakeTurns(t *testing.T) {
 	})
 }
 
+// TestAWaitForATurnEnds: after the time that a call may be silent, and when its caller leaves. A
+// call that comes to its turn has its own time before it.
+func TestAWaitForATurnEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
+			switch {
+			case m.Method != mcp.ToolsCall:
+				return plain(w, m)
+			case strings.Contains(string(m.Params), "progressToken"): // the first, which goes on and on
+				for at := time.Minute; at <= 15*time.Minute; at += time.Minute {
+					w.in(at, m, fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`, m.ID, at))
+				}
+				w.in(16*time.Minute, m, empty)
+			default:
+				w.in(9*time.Minute, m, empty)
+			}
+			return nil
+		}}
+		r := perClient(t, p, 4)
+		who := from("", "p", `{}`, nil)
+		begin := func(ctx context.Context, token string) <-chan error {
+			c, done := call(r.Server, token), make(chan error, 1)
+			c.From = who
+			go func() {
+				_, err := r.Handle(ctx, c)
+				done <- err
+			}()
+			synctest.Wait()
+			return done
+		}
+		first, waits := begin(t.Context(), `"a"`), begin(t.Context(), "")
+		ctx, leave := context.WithCancel(t.Context())
+		left := begin(ctx, "")
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("who left got %v", err)
+		}
+		time.Sleep(8 * time.Minute)
+		later := begin(t.Context(), "")
+		var e *mcp.Error
+		if err := <-waits; !errors.As(err, &e) || e.Code != mcp.Overloaded || len(first) > 0 {
+			t.Errorf("who waited too long got %v", err)
+		}
+		if err := <-first; err != nil {
+			t.Errorf("the first got %v", err)
+		}
+		if err := <-later; err != nil { // 8 min of waiting, and 9 of its own
+			t.Errorf("the later one got %v", err)
+		}
+		if n := p.count(mcp.ToolsCall); n != 2 {
+			t.Errorf("the server got %d calls", n)
+		}
+	})
+}
+
 func sleepIn(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

@@ -39,7 +39,7 @@ func (k *clients) keep(key string, from *mcp.Caller) *kept {
 		if len(k.kept) >= maxKept {
 			k.sweep()
 		}
-		one = &kept{watched: newWatchers(), ended: from.Ended}
+		one = &kept{watched: newWatchers(k.s.p.Watches), ended: from.Ended}
 		k.kept[key] = one
 	}
 	one.met = time.Now()
@@ -135,10 +135,11 @@ func (k *clients) ask(from *mcp.Caller) {
 var errUnlisted = errors.New("it could not be listed")
 
 // list keeps what the server lists to one client: it lists at once, when the server tells of a
-// change, and when the client lists and it is stale.
+// change, when the client lists and it is stale, and again where it could not.
 func (k *clients) list(ctx context.Context, c *client, from *mcp.Caller) {
 	var all lists
 	var missed kindSet
+	var again makeUp
 	first, news := true, false
 	for kinds := everyKind; ; {
 		began := time.Now()
@@ -149,6 +150,7 @@ func (k *clients) list(ctx context.Context, c *client, from *mcp.Caller) {
 			} else {
 				news = k.see(c, all)
 			}
+			again.plan(missed.with(nil) != nil)
 		}
 		if first {
 			close(c.listed)
@@ -173,6 +175,8 @@ func (k *clients) list(ctx context.Context, c *client, from *mcp.Caller) {
 			kinds = c.changed.take()
 		case <-c.asked:
 			kinds = missed.with(all.stale(c.ob.Info(), time.Now()))
+		case <-again.due:
+			again.due, kinds = nil, missed.with(nil)
 		}
 	}
 }

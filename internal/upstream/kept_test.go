@@ -283,8 +283,8 @@ func TestOfManyClientsTheOldestIsForgotten(t *testing.T) {
 		r.clients.keptAs(from("oldest", "p", `{}`, nil))
 		time.Sleep(time.Second)
 		r.clients.keptAs(from("over", "p", `{}`, over))
-		watching := r.clients.keptAs(from("watching", "p", `{}`, nil))
-		watching.watched.add("file:///a", &watcher{})
+		watching := from("watching", "p", `{}`, nil)
+		r.clients.keptAs(watching).watched.add(watching, "file:///a", func(string) {})
 		for i := range maxKept - 2 {
 			r.clients.keptAs(from(fmt.Sprint(i), "p", `{}`, nil))
 		}
@@ -363,64 +363,6 @@ func TestAListThatFailsWaits(t *testing.T) {
 		}
 		if n := len(p.dialed()) - 1; n < 2 || n > 12 {
 			t.Errorf("60 lists in 66 s made %d connections", n)
-		}
-	})
-}
-
-// TestAChangeThatCouldNotBeFetched is fetched at the client's next list, whatever else was fetched
-// since; on the connection of one client as on the shared one.
-func TestAChangeThatCouldNotBeFetched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		fails, tools := map[int]bool{}, []string{"t"}
-		live := map[int]*wire{}
-		p := &peer{}
-		p.script = func(w *wire, m *jsonrpc.Message) error {
-			mu.Lock()
-			defer mu.Unlock()
-			live[w.n] = w
-			switch m.Method {
-			case mcp.Initialize:
-				w.say(m, `{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true}},"serverInfo":{"name":"s","version":"1"}}}`)
-				return nil
-			case mcp.Prompts.List():
-				w.say(m, `{"jsonrpc":"2.0","id":%s,"result":{"prompts":[]}}`)
-				return nil
-			case mcp.Tools.List():
-				if fails[w.n] {
-					delete(fails, w.n)
-					w.say(m, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32603,"message":"busy"}}`)
-					return nil
-				}
-				w.say(m, toolsNamed(tools...))
-				return nil
-			}
-			return saysWhich(w, m)
-		}
-		r := perClient(t, p, 8)
-		a := from("A", "p", `{}`, nil)
-		r.sees(t, a)
-		time.Sleep(2 * refetch)
-		mu.Lock()
-		fails[1], fails[2], tools = true, true, []string{"t", "new"}
-		mu.Unlock()
-		for _, kind := range []mcp.Kind{mcp.Tools, mcp.Prompts} {
-			mu.Lock()
-			for n := range 2 {
-				live[n+1].say(nil, `{"jsonrpc":"2.0","method":"`+kind.Changed()+`"}`)
-			}
-			mu.Unlock()
-			time.Sleep(2 * refetch)
-		}
-		if got := toolsOf(r.Own(a)); got != "t" {
-			t.Errorf("at first it sees %q", got)
-		}
-		r.sees(t, a)
-		r.Asked()
-		time.Sleep(2 * refetch)
-		all := r.published()
-		if got, n := toolsOf(r.Own(a)), all[len(all)-1].tools; got != "t new" || n != 2 {
-			t.Errorf("then it sees %q, and all see %d tools", got, n)
 		}
 	})
 }

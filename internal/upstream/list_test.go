@@ -223,42 +223,132 @@ func TestWhatListsLackIsToldOnce(t *testing.T) {
 	})
 }
 
-// TestFailedRefetchIsMadeUp: a change that could not be fetched is fetched when somebody
-// lists, and the last list stays meanwhile.
+// TestFailedRefetchIsMadeUp: a change that could not be fetched is fetched again, ever more
+// seldom, until it is there, and at once when somebody lists. The last list stays meanwhile.
 func TestFailedRefetchIsMadeUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lists := 0
-		p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
-			switch m.Method {
-			case mcp.Initialize:
-				w.say(m, initializedNew)
-			case mcp.NoteInitialized:
-				w.in(10*time.Second, m, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
-			case mcp.Tools.List():
-				if lists++; lists == 2 {
-					w.say(m, errorAnswer(-32603, "busy"))
+	const change = `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`
+	for name, tt := range map[string]struct {
+		failures, lists int // of the first change
+		asks            bool
+	}{
+		"by itself": {8, 10, false},
+		"asked":     {8, 4, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var busy atomic.Bool
+				var at []time.Time
+				p := &peer{}
+				p.script = func(w *wire, m *jsonrpc.Message) error {
+					switch m.Method {
+					case mcp.Initialize:
+						w.say(m, initializedNew)
+					case mcp.NoteInitialized:
+						w.in(10*time.Second, m, change)
+					case mcp.Tools.List():
+						if at = append(at, time.Now()); len(at) > 1 && len(at) <= 1+tt.failures && busy.Load() {
+							w.say(m, errorAnswer(-32603, "busy"))
+							return nil
+						}
+						w.say(m, oneTool)
+					default:
+						return plain(w, m)
+					}
 					return nil
 				}
-				w.say(m, oneTool)
-			default:
-				return plain(w, m)
+				busy.Store(true)
+				r := start(t, params(p))
+				st := r.after(12 * time.Second) // it failed twice
+				if st.State != Ready || st.Entries[mcp.Tools] != 1 || len(r.published()) != 1 {
+					t.Errorf("status %+v, published %v", st, r.published())
+				}
+				if tt.asks {
+					busy.Store(false)
+					r.Asked()
+				}
+				r.after(time.Hour)
+				if n := len(r.published()); n != 2 || len(at) != tt.lists {
+					t.Errorf("published %d times, listed %d times", n, len(at))
+				}
+				for i := 3; i < len(at) && !tt.asks; i++ {
+					if gap, before := at[i].Sub(at[i-1]), at[i-1].Sub(at[i-2]); gap < before || gap > maxWait {
+						t.Errorf("after %s it was listed again after %s", before, gap)
+					}
+				}
+				r.Asked()
+				r.after(2 * time.Hour)
+				if n := len(r.published()); n != 2 {
+					t.Errorf("published %d times in the end", n)
+				}
+			})
+		})
+	}
+}
+
+// TestAChangeThatCouldNotBeFetched is fetched at the client's next list, whatever else was fetched
+// since, or a while later; on the connection of one client as on the shared one.
+func TestAChangeThatCouldNotBeFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		fails, tools := false, []string{"t"}
+		live := map[int]*wire{}
+		p := &peer{}
+		p.script = func(w *wire, m *jsonrpc.Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			live[w.n] = w
+			switch m.Method {
+			case mcp.Initialize:
+				w.say(m, `{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true}},"serverInfo":{"name":"s","version":"1"}}}`)
+				return nil
+			case mcp.Prompts.List():
+				w.say(m, `{"jsonrpc":"2.0","id":%s,"result":{"prompts":[]}}`)
+				return nil
+			case mcp.Tools.List():
+				if fails {
+					w.say(m, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32603,"message":"busy"}}`)
+					return nil
+				}
+				w.say(m, toolsNamed(tools...))
+				return nil
 			}
-			return nil
-		}}
-		r := start(t, params(p))
-		st := r.after(20 * time.Second)
-		if st.State != Ready || st.Entries[mcp.Tools] != 1 || len(r.published()) != 1 {
-			t.Errorf("status %+v, published %v", st, r.published())
+			return saysWhich(w, m)
 		}
-		r.Asked()
-		r.after(22 * time.Second)
-		if len(r.published()) != 2 {
-			t.Errorf("published %v", r.published())
-		}
-		r.Asked()
-		r.after(24 * time.Second)
-		if len(r.published()) != 2 {
-			t.Errorf("published %v", r.published())
+		r := perClient(t, p, 8)
+		a := from("A", "p", `{}`, nil)
+		r.sees(t, a)
+		time.Sleep(2 * refetch)
+		for i, asks := range []bool{true, false} {
+			before, after := strings.Join(tools, " "), strings.Join(append(tools, fmt.Sprint("new", i)), " ")
+			mu.Lock()
+			fails, tools = true, strings.Fields(after)
+			mu.Unlock()
+			for _, kind := range []mcp.Kind{mcp.Tools, mcp.Prompts} {
+				mu.Lock()
+				for n := range 2 {
+					live[n+1].say(nil, `{"jsonrpc":"2.0","method":"`+kind.Changed()+`"}`)
+				}
+				mu.Unlock()
+				time.Sleep(2 * refetch)
+			}
+			if got := toolsOf(r.Own(a)); got != before {
+				t.Errorf("at first it sees %q", got)
+			}
+			mu.Lock()
+			fails = false
+			mu.Unlock()
+			if asks {
+				r.sees(t, a)
+				r.Asked()
+				time.Sleep(refetch)
+			} else {
+				time.Sleep(2 * maxWait)
+			}
+			synctest.Wait()
+			all := r.published()
+			if got, n := toolsOf(r.Own(a)), all[len(all)-1].tools; got != after || n != i+2 {
+				t.Errorf("then it sees %q, and all see %d tools", got, n)
+			}
 		}
 	})
 }

@@ -46,6 +46,13 @@ func (s *Server) staleKinds() []mcp.Kind {
 	return s.missed.with(s.lists.stale(s.status.Info, time.Now()))
 }
 
+// missedKinds are those that could not be fetched when they were to be; nil for none.
+func (s *Server) missedKinds() []mcp.Kind {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.missed.with(nil)
+}
+
 // A kindSet is a set of kinds.
 type kindSet [mcp.Kinds]bool
 
@@ -63,6 +70,24 @@ func (s *kindSet) with(more []mcp.Kind) (out []mcp.Kind) {
 		}
 	}
 	return out
+}
+
+// makeUp says when kinds that could not be fetched are fetched again though nobody asks: after 1,
+// 2, 4 … 60 s.
+type makeUp struct {
+	due  <-chan time.Time // nil while nothing is missed
+	wait time.Duration
+}
+
+// plan notes what is missed after a listing. What others list meanwhile puts nothing off.
+func (m *makeUp) plan(missed bool) {
+	switch {
+	case !missed:
+		*m = makeUp{}
+	case m.due == nil:
+		m.wait = min(max(2*m.wait, refetch), maxWait)
+		m.due = time.After(m.wait)
+	}
 }
 
 // changes are the kinds whose lists may have changed.

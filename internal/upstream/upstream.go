@@ -51,6 +51,7 @@ type Params struct {
 	// Renewed is called when what Own gives changed, from any goroutine. It must not block; nil
 	// for nobody.
 	Renewed func()
+	Watches *Watches // what clients watch of the servers of this name; nil for none before this one
 	Log     *slog.Logger
 }
 
@@ -90,13 +91,16 @@ type Server struct {
 
 // New makes a Server; Run starts it.
 func New(p Params) *Server {
+	if p.Watches == nil {
+		p.Watches = NewWatches()
+	}
 	s := &Server{
 		p:       p,
 		room:    semaphore.NewWeighted(int64(p.InFlight)),
 		suspect: make(chan struct{}, 1),
 		asked:   make(chan struct{}, 1),
 		tried:   make(chan struct{}),
-		watched: newWatchers(),
+		watched: newWatchers(p.Watches),
 		lines:   newLines(p.Log),
 		admits:  true,
 		status:  Status{Name: p.Name, Transport: p.Transport, State: Idle, Since: time.Now()},
@@ -105,6 +109,7 @@ func New(p Params) *Server {
 		s.p.Renewed = func() {}
 	}
 	s.clients = newClients(s)
+	p.Watches.take(s.watched)
 	return s
 }
 
@@ -216,6 +221,8 @@ func (s *Server) serve(ctx, start context.Context, ob era.Outbound, b *backoff) 
 	case <-s.suspect: // of the connection before
 	default:
 	}
+	s.settle(ob)
+	again := s.watched.any() // of the connection before, or of the server before
 	if err := s.list(start, ob, everyKind); err != nil {
 		err = late(start, err)
 		select {
@@ -228,7 +235,7 @@ func (s *Server) serve(ctx, start context.Context, ob era.Outbound, b *backoff) 
 	}
 	s.ready()
 	b.up(time.Now())
-	if s.watched.any() { // of the connection before
+	if again {
 		if err := s.watch(ctx); err != nil {
 			s.p.Log.Warn("does not tell of resources that clients watch", "err", err)
 		}
@@ -242,6 +249,7 @@ const refetch = time.Second
 
 // attend hears of changes until the connection ends.
 func (s *Server) attend(ctx context.Context, ob era.Outbound, changed *changes, ended <-chan error) error {
+	var again makeUp
 	for {
 		var kinds []mcp.Kind
 		select {
@@ -268,6 +276,8 @@ func (s *Server) attend(ctx context.Context, ob era.Outbound, changed *changes, 
 			if kinds = s.staleKinds(); kinds == nil { // they were fetched while somebody asked
 				continue
 			}
+		case <-again.due:
+			again.due, kinds = nil, s.missedKinds()
 		}
 		began := time.Now()
 		err := s.list(ctx, ob, kinds)
@@ -276,9 +286,14 @@ func (s *Server) attend(ctx context.Context, ob era.Outbound, changed *changes, 
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
-			s.p.Log.Warn("could not be listed again; the last list stays", "err", err)
+			level := slog.LevelWarn
+			if again.wait > 0 {
+				level = slog.LevelDebug // it was told when it began
+			}
+			s.p.Log.Log(ctx, level, "could not be listed again; the last list stays", "err", err)
 			poke(s.suspect)
 		}
+		again.plan(s.missedKinds() != nil)
 		pause := time.NewTimer(refetch - time.Since(began))
 		select {
 		case <-pause.C:

@@ -12,19 +12,17 @@ import (
 	"mcpgateway/internal/rawjson"
 )
 
-// watchers are those who want to hear when resources of one server change.
+// watchers are those who want to hear over one connection when resources of one server change.
 type watchers struct {
 	turn    chan struct{} // holds one: whoever tells the server what is wanted
 	rewatch chan struct{} // holds one: less is watched than the server was told
 
-	mu    sync.Mutex
-	byURI map[string]map[*watcher]bool // guarded by mu
+	of    *Watches
+	byURI map[string]map[*watcher]bool // guarded by of.mu
 }
 
-type watcher struct{ told func(below string) }
-
-func newWatchers() *watchers {
-	return &watchers{turn: make(chan struct{}, 1), rewatch: make(chan struct{}, 1), byURI: map[string]map[*watcher]bool{}}
+func newWatchers(of *Watches) *watchers {
+	return &watchers{turn: make(chan struct{}, 1), rewatch: make(chan struct{}, 1), of: of, byURI: map[string]map[*watcher]bool{}}
 }
 
 // WatchResource has told called when the resource with this URI changes, until stop is
@@ -49,11 +47,10 @@ func (s *Server) WatchResource(ctx context.Context, from *mcp.Caller, uri string
 	if !ob.Info().Subscribes {
 		return nil, mcp.Errorf(mcp.UnknownMethod, "subscribe", "server %q does not tell when its resources change", s.p.Name)
 	}
-	w := &watcher{told}
-	watched.add(uri, w)
+	w := watched.add(from, uri, told)
 	stop = sync.OnceFunc(func() {
-		if watched.drop(uri, w) {
-			poke(watched.rewatch) // nobody waits for the server to hear of it
+		if last := w.leave(); last != nil {
+			poke(last.rewatch) // nobody waits for the server to hear of it
 		}
 	})
 	err = watched.tellServer(ctx, current) // which is nothing where another watches the same
@@ -91,36 +88,43 @@ func (w *watchers) tellServer(ctx context.Context, current func() (era.Outbound,
 // watchTime is how long a server may take to take note of what is watched.
 const watchTime = 10 * time.Second
 
-func (w *watchers) add(uri string, one *watcher) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.byURI[uri] == nil {
-		w.byURI[uri] = map[*watcher]bool{}
-	}
-	w.byURI[uri][one] = true
+func (w *watchers) add(from *mcp.Caller, uri string, told func(below string)) *watcher {
+	w.of.mu.Lock()
+	defer w.of.mu.Unlock()
+	one := &watcher{of: w.of, from: from, uri: uri, told: told}
+	w.of.all[one] = true
+	w.put(one)
+	return one
 }
 
-// drop tells whether nobody watches the URI any more.
-func (w *watchers) drop(uri string, one *watcher) (last bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.byURI[uri], one)
-	last = len(w.byURI[uri]) == 0
+// put and take are called with of.mu held.
+func (w *watchers) put(one *watcher) {
+	if w.byURI[one.uri] == nil {
+		w.byURI[one.uri] = map[*watcher]bool{}
+	}
+	w.byURI[one.uri][one] = true
+	one.in = w
+}
+
+// take tells whether nobody watches the URI any more.
+func (w *watchers) take(one *watcher) (last bool) {
+	delete(w.byURI[one.uri], one)
+	last = len(w.byURI[one.uri]) == 0
 	if last {
-		delete(w.byURI, uri)
+		delete(w.byURI, one.uri)
 	}
 	return last
 }
 
 func (w *watchers) any() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.of.mu.Lock()
+	defer w.of.mu.Unlock()
 	return len(w.byURI) > 0
 }
 
 func (w *watchers) uris() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.of.mu.Lock()
+	defer w.of.mu.Unlock()
 	out := make([]string, 0, len(w.byURI))
 	for uri := range w.byURI {
 		out = append(out, uri)
@@ -144,7 +148,7 @@ func (w *watchers) updated(params []byte) {
 func (w *watchers) all() { w.tell(func(string) (string, bool) { return "", true }, false) }
 
 func (w *watchers) tell(concerned func(watched string) (below string, mine bool), elseAll bool) {
-	w.mu.Lock()
+	w.of.mu.Lock()
 	some := map[*watcher]string{}
 	var every []*watcher
 	for uri, ones := range w.byURI {
@@ -156,7 +160,7 @@ func (w *watchers) tell(concerned func(watched string) (below string, mine bool)
 			}
 		}
 	}
-	w.mu.Unlock()
+	w.of.mu.Unlock()
 	if len(some) == 0 && elseAll {
 		for _, one := range every {
 			some[one] = ""
