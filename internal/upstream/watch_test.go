@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -181,6 +182,53 @@ func TestWatchIsRefused(t *testing.T) {
 		var e *mcp.Error
 		if _, err := r.WatchResource(t.Context(), from("A", "p", `{}`, nil), "file:///a", func(string) {}); !errors.As(err, &e) || e.Code != mcp.UnknownMethod {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestRefusedResourceFailsItsOwnWatchers, though a stateless server refuses all that it is asked
+// for together with it.
+func TestRefusedResourceFailsItsOwnWatchers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{script: func(w *wire, m *jsonrpc.Message) error {
+			switch m.Method {
+			case mcp.Discover:
+				w.say(m, `{"jsonrpc":"2.0","id":%s,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"resources":{"subscribe":true}}}}`)
+			case mcp.Resources.List():
+				w.say(m, twoURIs)
+			case mcp.Templates.List():
+				w.say(m, noURIs)
+			case mcp.SubscriptionsListen:
+				if strings.Contains(string(m.Params), "forbidden") {
+					w.say(m, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32602,"message":"no such resource"}}`)
+					return nil
+				}
+				w.say(nil, fmt.Sprintf(`{"jsonrpc":"2.0","method":%q,"params":{"notifications":%s,"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`,
+					mcp.NoteAcknowledged, rawjson.Get(m.Params, "notifications"), m.ID))
+			default:
+				return plain(w, m)
+			}
+			return nil
+		}}
+		r := start(t, params(p))
+		r.readyAt(t)
+		var watches sync.WaitGroup
+		for i := range 16 {
+			uri := fmt.Sprint("file:///", i)
+			if i == 7 {
+				uri = "file:///forbidden"
+			}
+			watches.Go(func() {
+				_, err := r.WatchResource(t.Context(), from("", "p", `{}`, nil), uri, func(string) {})
+				var remote *mcp.Remote
+				if i == 7 && !errors.As(err, &remote) || i != 7 && err != nil {
+					t.Errorf("%s: %v", uri, err)
+				}
+			})
+		}
+		watches.Wait()
+		if got := len(r.watched.uris()); got != 15 {
+			t.Errorf("%d resources are watched", got)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package stateless
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,8 @@ func appendTexts(dst []byte, key string, texts []string) []byte {
 type subscription struct {
 	acknowledged chan struct{} // closed once it is
 	missing      atomic.Int64  // requests that are not
+	left         [][]string    // by request: the resources that its acknowledgement leaves out
+	carried      []string      // sorted: the resources that it is acknowledged with
 	ended        chan error    // of room for each: how it ended
 	end          context.CancelFunc
 	began        time.Time
@@ -64,26 +67,79 @@ func (o *Outbound) open(ctx context.Context, filters [][]byte, ear *era.Ear, oth
 	held, end := context.WithCancel(ctx)
 	s := &subscription{acknowledged: make(chan struct{}), ended: make(chan error, len(filters)), end: end, began: time.Now()}
 	s.missing.Store(int64(len(filters)))
-	for _, filter := range filters {
-		id := o.link.NextID()
-		acknowledge := sync.OnceFunc(func() {
-			if s.missing.Add(-1) == 0 {
-				close(s.acknowledged)
-			}
-		})
+	s.left = make([][]string, len(filters))
+	for i, filter := range filters {
+		id, acknowledged := o.link.NextID(), false
 		others.Go(func() {
 			err := o.carry(held, s, id, filter, nil, func(m *jsonrpc.Message) {
-				if m.Method == mcp.NoteAcknowledged {
-					acknowledge()
-				} else {
+				switch {
+				case m.Method != mcp.NoteAcknowledged:
 					ear.Hear(m)
+				case !acknowledged:
+					acknowledged = true
+					s.left[i] = leftOut(filter, m.Params)
+					if s.missing.Add(-1) == 0 {
+						close(s.acknowledged)
+					}
 				}
 			})
+			s.ended <- err // before the others end of it
 			end()
-			s.ended <- err
 		})
 	}
 	return s
+}
+
+// leftOut gives the resources of a filter that its acknowledgement leaves out: the server does not
+// tell of them (2026-07-28, subscriptions). One without a filter leaves out none.
+func leftOut(filter, acknowledgement []byte) (out []string) {
+	agreed := rawjson.Get(acknowledgement, "notifications")
+	if !isObject(agreed) {
+		return nil
+	}
+	honoured := map[string]bool{}
+	for uri := range texts(agreed, fieldURIs) {
+		honoured[uri] = true
+	}
+	for uri := range texts(filter, fieldURIs) {
+		if !honoured[uri] {
+			out = append(out, uri)
+		}
+	}
+	return out
+}
+
+// texts gives the strings of a member that is an array.
+func texts(object []byte, field string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for one := range rawjson.Elements(rawjson.Get(object, field)) {
+			if text, ok := rawjson.Text(one); ok && !yield(text) {
+				return
+			}
+		}
+	}
+}
+
+// errNotHonoured is for a resource that the server left out.
+var errNotHonoured = mcp.Errorf(mcp.InvalidParams, "subscribe", "the server does not tell when this resource changes")
+
+// readAcknowledged notes which of the resources it is acknowledged with, and gives the others.
+func (s *subscription) readAcknowledged(uris []string) era.Unwatched {
+	but := unwatched(slices.Concat(s.left...), errNotHonoured)
+	for _, uri := range uris {
+		if but[uri] == nil {
+			s.carried = append(s.carried, uri)
+		}
+	}
+	return but
+}
+
+func unwatched(uris []string, why error) era.Unwatched {
+	out := era.Unwatched{}
+	for _, uri := range uris {
+		out[uri] = why
+	}
+	return out
 }
 
 // carry is one listen request, from its sending to its end. A server on a pipe is told when

@@ -91,8 +91,8 @@ func (o *Outbound) Follow(ctx context.Context, from *mcp.Caller, tasks []string,
 		switch {
 		case m.Method == mcp.NoteAcknowledged && !acknowledged:
 			acknowledged = true
-			for one := range rawjson.Elements(rawjson.Get(rawjson.Get(m.Params, "notifications"), fieldTasks)) {
-				if id, ok := rawjson.Text(one); ok && slices.Contains(tasks, id) && !slices.Contains(agreed, id) {
+			for id := range texts(rawjson.Get(m.Params, "notifications"), fieldTasks) {
+				if slices.Contains(tasks, id) && !slices.Contains(agreed, id) {
 					agreed = append(agreed, id)
 				}
 			}
