@@ -22,6 +22,7 @@ var sections = []struct {
 		"Tools: list and call", "Tools: fields nobody knows and long numbers stay as they are", "Tools: lists of several pages",
 		"Tools: news of a changed list", "Tools: `_meta` and traces", "Tools: results of any shape, with their schema",
 		"Tools: parameters as headers (`x-mcp-header`)", "Tools: those that run as a task of 2025-11-25 only",
+		"Tools: a client that makes a task of its call itself (2025-11-25)",
 	}},
 	{"Prompts", []string{"Prompts: list and get", "Prompts: news of a changed list", "Prompts: a question while one is made"}},
 	{"Resources", []string{
@@ -31,7 +32,7 @@ var sections = []struct {
 	{"Completion", []string{"Completion: of a prompt's argument", "Completion: of a template's variable"}},
 	{"During a call", []string{
 		"Progress", "Cancellation", "A client that leaves", "Log lines at the level that the client asked for",
-		"A broken stream is resumed", "A busy server puts a call off",
+		"A client's broken stream is resumed", "A busy server puts a call off",
 	}},
 	{"Forms (elicitation)", rounds("Form")},
 	{"URLs (elicitation)", append(rounds("URL"), "URL: the server says that it is done", "URL: a call that needs one first")},
@@ -39,6 +40,7 @@ var sections = []struct {
 	{"Roots", append(rounds("Roots"), "Roots: the client tells that they changed")},
 	{"More on questions", []string{
 		"Questions: two at once", "Questions: one is taken back", "Questions: the client declared nothing", "Questions: a server that asks for ever",
+		"Questions: the client tells of its progress with one",
 	}},
 	{"The rest", []string{
 		"What a server says about itself (instructions)", "Ping", "How long a list stays fresh (caching hints)",
@@ -58,7 +60,7 @@ var reasons = []struct{ short, long string }{
 	{"not in this revision", "one side speaks a revision of the protocol that does not have this, so there is nothing to carry."},
 	{"needs `per-client`", "the server must have a connection for each client; set `\"sessions\": \"per-client\"` for it. Then it passes."},
 	{"not on this transport", "the transport has no such thing: no headers on a pipe, no stream to resume."},
-	{"by decision", "the gateway could, and does not; the page of the part it concerns says why."},
+	{"by decision", "the gateway could, and does not: [why](adr/0010-what-does-not-cross.md)."},
 	{"not built", "it is not there yet."},
 }
 
@@ -180,7 +182,7 @@ const intro = `# What crosses the gateway
 <!-- Written by the test: UPDATE_DOCS=1 go test ./internal/app -run 'TestWhatCrosses$' -->
 
 Your client and your server need not speak the same version of MCP, nor the same transport. The gateway stands between
-them and says everything that one of them says in the way that the other understands. This page tells what that is. It is
+them and says what one of them says in the way that the other understands. This page tells what that is, and what is not carried. It is
 written by a test, which holds each of these conversations with scripted clients and servers through a real gateway; only
 what passed is counted.
 
