@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -123,7 +124,10 @@ func mcpgoTransport(l link, stderr *bytes.Buffer, listen bool) (transport.Interf
 	case "sse":
 		return transport.NewSSE(l.URL)
 	case "http":
-		var options []transport.StreamableHTTPCOption
+		// It gives up the POST of an answer when its call is over, and where that connection has just been
+		// taken for the next request, net/http gives up that one too.
+		alone := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		options := []transport.StreamableHTTPCOption{transport.WithHTTPBasicClient(alone)}
 		if listen {
 			options = append(options, transport.WithContinuousListening())
 		}
