@@ -26,7 +26,8 @@ import (
 //	level: the log level that the client asks for
 //	endpoint: own   the client comes to the endpoint of the server alone
 //	config: members of the servers' definitions, an object
-//	gateway: members of the config's "gateway", an object
+//	gateway: members of the config's "gateway", an object; after a [pattern] for the pairs of
+//	      that pattern alone
 //
 // Its section "server" names scripts, a line each, which the gateway has as servers of these
 // names. Its section "talk" has the steps; see conversation_steps_test.go. A file without a
@@ -41,6 +42,7 @@ type conversation struct {
 	declares, level  string
 	own              bool
 	config, gateway  string // raw objects, or empty
+	gatewayWhen      pattern
 
 	scripts []string
 	talk    []line
@@ -115,6 +117,17 @@ func parsePattern(s string) (pattern, error) {
 	return pattern{client, server}, nil
 }
 
+// conditional takes the [pattern] off that words may begin with.
+func conditional(words string) (when pattern, rest string, err error) {
+	rest, ok := strings.CutPrefix(words, "[")
+	if !ok {
+		return pattern{}, words, nil
+	}
+	of, rest, _ := strings.Cut(rest, "]")
+	when, err = parsePattern(of)
+	return when, strings.TrimSpace(rest), err
+}
+
 func (p pattern) matches(of pair) bool { return side(p.client, of.client) && side(p.server, of.server) }
 
 func side(want string, b binding) bool {
@@ -138,6 +151,14 @@ func side(want string, b binding) bool {
 
 func (v *conversation) covers(p pair) bool {
 	return slices.ContainsFunc(v.cells, func(c pattern) bool { return c.matches(p) })
+}
+
+// gatewayOf is what a pair needs of the config's "gateway".
+func (v *conversation) gatewayOf(p pair) string {
+	if !v.gatewayWhen.matches(p) {
+		return ""
+	}
+	return v.gateway
 }
 
 // readConversations reads every file, in order.
@@ -237,7 +258,9 @@ func (v *conversation) header(text string) error {
 	case "config":
 		v.config = value
 	case "gateway":
-		v.gateway = value
+		var err error
+		v.gatewayWhen, v.gateway, err = conditional(value)
+		return err
 	default:
 		return fmt.Errorf("no header is called %q", key)
 	}
@@ -249,16 +272,11 @@ func (v *conversation) content(section, words string, n int) error {
 	case "server":
 		v.scripts = append(v.scripts, words)
 	case "talk":
-		l := line{where: fmt.Sprintf("testdata/conversations/%s.txtar:%d", v.name, n), words: words}
-		if rest, ok := strings.CutPrefix(words, "["); ok {
-			when, words, _ := strings.Cut(rest, "]")
-			p, err := parsePattern(when)
-			if err != nil {
-				return err
-			}
-			l.when, l.words = p, strings.TrimSpace(words)
+		when, words, err := conditional(words)
+		if err != nil {
+			return err
 		}
-		v.talk = append(v.talk, l)
+		v.talk = append(v.talk, line{fmt.Sprintf("testdata/conversations/%s.txtar:%d", v.name, n), when, words})
 	default:
 		return fmt.Errorf("no section is called %q", section)
 	}

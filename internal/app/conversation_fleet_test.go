@@ -63,6 +63,7 @@ func (f *fleetGateway) define(t testing.TB, k fleetKey, script string) string {
 		}
 		command, args, env := gatetest.StdioCommandAt(script, revision)
 		f.said.keep(env)
+		shareOpen(t, env)
 		return object("command", command, "args", append([]string{}, args...), "env", env)
 	}
 	s := gatetest.New(script)

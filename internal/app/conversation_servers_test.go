@@ -32,13 +32,14 @@ func (k *counter) add(s *gatetest.Server, n int) int {
 }
 
 // asker is gatetest's asking server with these tools as well: open says how many calls are
-// open beside its own, calls how many there were, hold asks a form and takes it back once
+// open beside its own, at all processes of one entry of a config, calls how many there were, hold asks a form and takes it back once
 // release is called, blocks asks a sampling of each kind of content, and heard says how often a
 // client told since that its roots changed, refused how many of the late tool's questions were.
 func asker() *gatetest.Server {
 	s := gatetest.New("asking")
 	asks, handles := s.Call, s.Handle
-	var open, calls, heard counter
+	var open openCalls
+	var calls, heard counter
 	var releases sync.Map // by server: chan struct{}
 	gate := func(s *gatetest.Server) chan struct{} {
 		g, _ := releases.LoadOrStore(s, make(chan struct{}))
@@ -48,7 +49,7 @@ func asker() *gatetest.Server {
 	s.Call = func(c *gatetest.Call) {
 		switch c.Name {
 		case "open":
-			c.Text(strconv.Itoa(open.add(c.Server, 0)))
+			c.Text(strconv.Itoa(open.count(c.Server)))
 			return
 		case "calls":
 			c.Text(strconv.Itoa(calls.add(c.Server, 0)))
@@ -73,8 +74,7 @@ func asker() *gatetest.Server {
 			return
 		}
 		calls.add(c.Server, 1)
-		open.add(c.Server, 1)
-		defer open.add(c.Server, -1)
+		defer open.begin(c.Server)()
 		if c.Name == "hold" {
 			hold(c, gate(c.Server))
 			return
@@ -82,8 +82,7 @@ func asker() *gatetest.Server {
 		asks(c)
 	}
 	s.Handle = func(c *gatetest.Call) {
-		open.add(c.Server, 1)
-		defer open.add(c.Server, -1)
+		defer open.begin(c.Server)()
 		handles(c)
 	}
 	return s

@@ -23,6 +23,7 @@ import (
 //	contains TEXT                these bytes are part of the last result or error
 //	keep NAME PATH               keep a member of the last result
 //	asked METHOD [PARAMS]        a question comes
+//	ready METHOD RESULT          the next such question gets this answer as it comes
 //	answer RESULT                the oldest such question without an answer gets it
 //	fail CODE TEXT               … gets an error
 //	withdrawn                    … is taken back
@@ -45,7 +46,7 @@ import (
 //	resume PARAMS                a tools/call whose stream breaks and is resumed has a result
 var steps = map[string]func(k *talker, rest string){
 	"do": (*talker).do, "call": (*talker).call, "result": (*talker).result, "error": (*talker).refused, "until": (*talker).until,
-	"contains": (*talker).contains, "keep": (*talker).keep, "asked": (*talker).isAsked, "answer": (*talker).say, "fail": (*talker).refuse,
+	"contains": (*talker).contains, "keep": (*talker).keep, "asked": (*talker).isAsked, "ready": (*talker).readies, "answer": (*talker).say, "fail": (*talker).refuse,
 	"withdrawn": (*talker).withdrawn, "abandon": (*talker).abandon, "cancel": (*talker).cancel, "list": (*talker).list,
 	"listed": (*talker).definition, "listen": (*talker).listen, "unlisten": (*talker).unlisten, "changed": (*talker).changed,
 	"updated": (*talker).updated, "progress": (*talker).progress, "logged": (*talker).logged, "completed": (*talker).completed,
@@ -193,6 +194,13 @@ func (k *talker) isAsked(rest string) {
 		k.waiting = slices.Delete(k.waiting, at, at+1)
 		return true
 	})
+}
+
+func (k *talker) readies(rest string) {
+	method, result, _ := strings.Cut(rest, " ")
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ready[method] = result
 }
 
 func (k *talker) reply(result, refused string) {

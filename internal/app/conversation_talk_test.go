@@ -19,6 +19,7 @@ type talker struct {
 	t     *testing.T
 	v     *conversation
 	pair  pair
+	reads pair // whose steps hold: its own, but where another hop decides
 	fleet *fleetGateway
 	opts  gatetest.Options
 	at    string // base URL
@@ -38,7 +39,8 @@ type talker struct {
 	over      bool              // the client went and did not come back
 
 	mu      sync.Mutex
-	waiting []*ask // guarded by mu: questions that no step expected yet
+	waiting []*ask            // guarded by mu: questions that no step expected yet
+	ready   map[string]string // guarded by mu: answers by method to questions that may come
 }
 
 // An ask is a question that came to the client.
@@ -68,7 +70,12 @@ var errGone = errors.New("the client left the question open")
 // converse performs a conversation for one pair; it fails the test where anything is not as
 // the steps say.
 func converse(t *testing.T, v *conversation, p pair, f *fleetGateway, revision string) {
-	k := &talker{t: t, v: v, pair: p, fleet: f, at: f.url, taken: map[string]int{}, kept: map[string]string{"unique": quoted(rand.Text())}}
+	converseAs(t, v, p, p, f, revision)
+}
+
+// converseAs is converse with the steps of another pair.
+func converseAs(t *testing.T, v *conversation, p, reads pair, f *fleetGateway, revision string) {
+	k := &talker{t: t, v: v, pair: p, reads: reads, fleet: f, at: f.url, taken: map[string]int{}, ready: map[string]string{}, kept: map[string]string{"unique": quoted(rand.Text())}}
 	if v.own {
 		k.at += "/servers/" + v.scripts[0]
 	}
@@ -81,7 +88,7 @@ func converse(t *testing.T, v *conversation, p pair, f *fleetGateway, revision s
 	k.arrive()
 	defer k.leave()
 	for _, l := range v.talk {
-		if !l.when.matches(p) {
+		if !l.when.matches(reads) {
 			continue
 		}
 		k.where = l.where + ": " + l.words
@@ -178,6 +185,9 @@ func (k *talker) settled() {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for method := range k.ready {
+		k.fail("%s was not asked", method)
+	}
 	if len(k.waiting) > 0 {
 		k.fail("a question that no step expects: %s %.300s", k.waiting[0].method, k.waiting[0].params)
 	}
@@ -203,6 +213,11 @@ func (k *talker) put(method string, params []byte) *ask {
 	a := &ask{method, params, make(chan [2]string, 1)}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if given, ok := k.ready[method]; ok {
+		delete(k.ready, method)
+		a.reply <- [2]string{given}
+		return a
+	}
 	k.waiting = append(k.waiting, a)
 	return a
 }

@@ -36,7 +36,7 @@ func performances(all []*conversation) map[fleetKey][]performance {
 				continue
 			}
 			for i, server := range v.servers {
-				k := fleetKey{p.server, server, v.config, v.gateway}
+				k := fleetKey{p.server, server, v.config, v.gatewayOf(p)}
 				if p.server.stateless {
 					if k.revision = ""; i > 0 {
 						continue // it has but one revision

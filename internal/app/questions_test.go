@@ -18,17 +18,21 @@ import (
 const all = `{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{}}`
 
 // An askedClient is one of many that are asked at the same time. It answers with the tag that
-// the question bears, and counts the questions of others.
+// the question bears, and counts the questions of others. Roots bear none: they tell whose they are.
 type askedClient struct {
 	gatetest.Client
 	mark    string // begins the tags of its calls
 	asked   atomic.Int64
 	crossed atomic.Int64
+	left    chan struct{} // has one when the question came that it leaves open
+	gone    chan struct{} // closed when it goes
 }
 
-func dialAsked(t testing.TB, url string, n int) *askedClient {
-	c := &askedClient{mark: fmt.Sprintf("client%d/", n)}
-	o := gatetest.Options{Capabilities: all, OnAsk: c.answer, NoListen: true, Revision: gatetest.Stateful}
+func dialAsked(t testing.TB, url string, n int) *askedClient { return dialAskedAs(t, url, n, all) }
+
+func dialAskedAs(t testing.TB, url string, n int, capabilities string) *askedClient {
+	c := &askedClient{mark: fmt.Sprintf("client%d/", n), left: make(chan struct{}, 1), gone: make(chan struct{})}
+	o := gatetest.Options{Capabilities: capabilities, OnAsk: c.answer, NoListen: true, Revision: gatetest.Stateful}
 	switch n % 5 {
 	case 0, 1:
 		c.Client = o.DialStateful(t, url)
@@ -43,82 +47,153 @@ func dialAsked(t testing.TB, url string, n int) *askedClient {
 
 func (c *askedClient) answer(method string, params json.RawMessage) (result, refused string) {
 	c.asked.Add(1)
+	if method == "roots/list" {
+		return `{"roots":[{"uri":"file:///` + c.mark + `"}]}`, ""
+	}
 	if !strings.Contains(string(params), c.mark) {
 		c.crossed.Add(1)
 	}
 	text := string(gatetest.Member(params, "message"))
-	if method == "sampling/createMessage" {
+	switch {
+	case strings.Contains(string(params), "/leave"):
+		c.left <- struct{}{}
+		<-c.gone
+		return "", ""
+	case method == "sampling/createMessage":
 		var messages []json.RawMessage
 		_ = json.Unmarshal(gatetest.Member(params, "messages"), &messages)
 		return `{"role":"assistant","model":"m","content":` + string(gatetest.Member(messages[0], "content")) + `}`, ""
-	}
-	if string(gatetest.Member(params, "mode")) == `"url"` {
+	case strings.Contains(string(params), "/decline"):
+		return `{"action":"decline"}`, ""
+	case string(gatetest.Member(params, "mode")) == `"url"`:
 		return `{"action":"accept"}`, ""
 	}
 	return `{"action":"accept","content":{"answer":` + text + `}}`, ""
 }
 
-// interview calls tools that ask until the budget of questions is used up.
-func (c *askedClient) interview(ctx context.Context, worker string, left *atomic.Int64) error {
-	const rounds = 2
-	for n := 0; left.Add(-rounds) >= 0; n++ {
-		tool := []string{"form", "sample", "url"}[n%3]
-		tag := fmt.Sprintf("%s%s/%d", c.mark, worker, n)
-		a, _, err := c.DoAll(ctx, "tools/call", fmt.Sprintf(`{"name":"asking.%s","arguments":{"tag":%q,"rounds":%d}}`, tool, tag, rounds))
-		if err != nil {
-			return fmt.Errorf("%s: %w", tag, err)
+// interview calls a tool that asks and holds its outcome to what this client answered.
+func (c *askedClient) interview(ctx context.Context, tool, tag string, rounds int) error {
+	a, _, err := c.DoAll(ctx, "tools/call", fmt.Sprintf(`{"name":"asking.%s","arguments":{"tag":%q,"rounds":%d}}`, tool, tag, rounds))
+	if err != nil {
+		return fmt.Errorf("%s: %w", tag, err)
+	}
+	lines := strings.Split(gatetest.FirstText(a), "\n")
+	if len(lines) != 1+rounds || lines[0] != tag {
+		return fmt.Errorf("%s: %s", tag, a.Raw)
+	}
+	for i, said := range lines[1:] {
+		want := fmt.Sprintf("%s %d", tag, i)
+		switch {
+		case tool == "roots":
+			want = `"file:///` + c.mark + `"`
+		case strings.HasSuffix(tag, "/decline"):
+			want = `"action":"decline"`
+		case tool == "url":
+			want = `"action":"accept"`
 		}
-		lines := strings.Split(gatetest.FirstText(a), "\n")
-		if len(lines) != 1+rounds || lines[0] != tag {
-			return fmt.Errorf("%s: %s", tag, a.Raw)
-		}
-		for i, said := range lines[1:] {
-			if tool != "url" && !strings.Contains(said, fmt.Sprintf("%s %d", tag, i)) {
-				return fmt.Errorf("%s got the answer %s", tag, said)
-			}
+		if !strings.Contains(said, want) {
+			return fmt.Errorf("%s got the answer %s", tag, said)
 		}
 	}
 	return nil
 }
 
-// 1,000 questions of one server to 50 clients of both eras, whose calls run at the same time:
-// each comes to the client whose call caused it.
+// interviews calls so often, with every kind of question in turn. Some forms and URLs are declined.
+func (c *askedClient) interviews(ctx context.Context, kinds []string, worker, calls int) error {
+	for n := range calls {
+		tool, tag := kinds[(n+worker)%len(kinds)], fmt.Sprintf("%s%d/%d", c.mark, worker, n)
+		if (tool == "form" || tool == "url") && n%3 == 1 {
+			tag += "/decline"
+		}
+		if err := c.interview(ctx, tool, tag, 1+n%2); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaves calls once more and goes away while the question is open.
+func (c *askedClient) leaves(ctx context.Context, tool string) error {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	ended := make(chan error, 1)
+	go func() { ended <- c.interview(ctx, tool, c.mark+"leave", 1) }()
+	select {
+	case <-c.left:
+	case err := <-ended:
+		return fmt.Errorf("%s: its call ended before it left: %w", c.mark, err)
+	}
+	close(c.gone)
+	c.Close()
+	giveUp() // a stateless client has no request under way: it only stays away
+	if err := <-ended; err == nil {
+		return fmt.Errorf("%s has the answer of a call that it left", c.mark)
+	}
+	return nil
+}
+
+// 1,000 calls of 50 clients of both eras run at the same time at one server, which asks them:
+// each question comes to the client whose call caused it, though some decline and ten of the
+// clients leave with questions open.
 func TestQuestionsReachTheClientThatCausedThem(t *testing.T) {
-	const clients, workers, questions = 50, 2, 1000
+	const clients, leavers, workers = 50, 10, 2
+	const before, calls = 2, 12 // of each worker: of a leaver before it leaves, and of the others
+	if n := leavers*(workers*before+1) + (clients-leavers)*workers*calls; n < 1000 {
+		t.Fatalf("%d calls", n)
+	}
 	one := func(t testing.TB, definition string) string { return servers("asking", definition) }
 	own := func(definition string) string { return merged(definition, `{"sessions":"per-client"}`) }
+	shared := []string{"form", "sample", "url"}
 	for _, s := range []struct {
 		name   string
+		kinds  []string
 		config func(t testing.TB) string
 	}{
-		{"http-stateful", func(t testing.TB) string {
+		{"http-stateful", shared, func(t testing.TB) string {
 			return one(t, remote("http", gatetest.StartStateful(t, gatetest.New("asking"))))
 		}},
-		{"http-stateless", func(t testing.TB) string {
+		{"http-stateless", shared, func(t testing.TB) string {
 			return one(t, remote("http", gatetest.StartStateless(t, gatetest.New("asking"))))
 		}},
-		{"stdio-stateless", func(t testing.TB) string { return one(t, stdio("asking", true)) }},
-		{"stdio-stateful per-client", func(t testing.TB) string { return one(t, own(stdio("asking", false))) }},
+		{"stdio-stateless", shared, func(t testing.TB) string { return one(t, stdio("asking", true)) }},
+		{"stdio-stateful per-client", append(shared, "roots"), func(t testing.TB) string { return one(t, own(stdio("asking", false))) }},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			g := startAt(t, slog.LevelInfo, s.config(t)).ready()
 			every := make([]*askedClient, clients)
 			for i := range every {
-				every[i] = dialAsked(t, g.url, i)
+				capabilities := all
+				if i < leavers && strings.HasSuffix(s.name, "per-client") {
+					// On one connection calls of stateless clients take turns. What a leaver left open is to
+					// hold up no other client, and it has no other call: it has a connection of its own.
+					capabilities = merged(all, fmt.Sprintf(`{"experimental":{"leaver%d":{}}}`, i))
+				}
+				every[i] = dialAskedAs(t, g.url, i, capabilities)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 4*startTime)
 			defer cancel()
-			var left atomic.Int64
-			left.Store(questions)
 			var running sync.WaitGroup
-			for _, c := range every {
-				for w := range workers {
-					running.Go(func() {
-						if err := c.interview(ctx, fmt.Sprint(w), &left); err != nil {
+			for i, c := range every {
+				running.Go(func() {
+					n := calls
+					if i < leavers {
+						n = before
+					}
+					var mine sync.WaitGroup
+					for w := range workers {
+						mine.Go(func() {
+							if err := c.interviews(ctx, s.kinds, w, n); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+					mine.Wait()
+					if i < leavers {
+						if err := c.leaves(ctx, shared[i%3]); err != nil {
 							t.Error(err)
 						}
-					})
-				}
+					}
+				})
 			}
 			running.Wait()
 			asked, crossed := int64(0), int64(0)
@@ -128,7 +203,7 @@ func TestQuestionsReachTheClientThatCausedThem(t *testing.T) {
 			}
 			// A question may be put again: on a connection of its own a client's question is carried by
 			// any of its calls, and by another one if that ends first.
-			if asked < questions || crossed != 0 {
+			if asked < 1000 || crossed != 0 {
 				t.Errorf("%d questions, %d of them at the wrong client", asked, crossed)
 			}
 		})

@@ -279,6 +279,44 @@ func TestBareNamesYieldInOrder(t *testing.T) {
 	}
 }
 
+// TestNameBehindAGatewayIsFoundLast: a page behind another gateway knows its tool by a name that
+// has none of that gateway's prefix.
+func TestNameBehindAGatewayIsFoundLast(t *testing.T) {
+	gateway := func(name string, tools ...string) *Part {
+		p := naming{name, nil, tools}.part()
+		p.Gateways = []string{"id of " + name}
+		return p
+	}
+	for _, tt := range []struct {
+		why   string
+		parts []*Part
+		scope mcp.Scope
+		want  string // empty: none
+	}{
+		{"one has it", []*Part{gateway("in", "acme.card", "acme.other")}, mcp.Scope{}, "in.acme.card"},
+		{"in the safe style too", []*Part{gateway("in", "acme__card")}, mcp.Scope{Safe: true}, "in.acme__card"},
+		{"at its own endpoint", []*Part{gateway("in", "acme.card"), gateway("on", "acme.card")}, mcp.Scope{Server: "on"}, "on.acme.card"},
+		{"the server is no gateway", []*Part{naming{"in", nil, []string{"acme.card"}}.part()}, mcp.Scope{}, ""},
+		{"two servers behind it", []*Part{gateway("in", "acme.card", "b.card")}, mcp.Scope{}, ""},
+		{"two servers behind its own endpoint", []*Part{gateway("in", "acme.card", "b.card")}, mcp.Scope{Server: "in"}, ""},
+		{"two gateways", []*Part{gateway("in", "acme.card"), gateway("on", "acme.card")}, mcp.Scope{}, ""},
+		{"an own name", []*Part{gateway("in", "acme.card"), naming{"b", nil, []string{"card"}}.part()}, mcp.Scope{}, "b.card"},
+		{"several own names", []*Part{gateway("in", "acme.card"), naming{"b", nil, []string{"card"}}.part(), naming{"c", nil, []string{"card"}}.part()}, mcp.Scope{}, ""},
+		{"only the first prefix", []*Part{gateway("in", "deep.acme.card")}, mcp.Scope{}, ""},
+	} {
+		v := Merge(tt.parts, wide)
+		for _, kind := range []mcp.Kind{mcp.Tools, mcp.Prompts} {
+			got := ""
+			if e := v.Find(kind, tt.scope, "card"); e != nil {
+				got = e.Target.Canonical
+			}
+			if got != tt.want {
+				t.Errorf("%s: card is %q, not %q", tt.why, got, tt.want)
+			}
+		}
+	}
+}
+
 // TestNamesAsTheyAreShown pins the two styles by example.
 func TestNamesAsTheyAreShown(t *testing.T) {
 	long, server := strings.Repeat("t", 60), strings.Repeat("s", 64)

@@ -41,6 +41,7 @@ type shelf struct {
 	table     [styles]map[string]*Entry
 	canonical map[string]*Entry
 	origin    map[string][]*Entry
+	behind    map[string][]*Entry // by what a gateway that is a server put its prefix before
 	merged    [styles]*scope
 	servers   map[string]*scope
 }
@@ -72,7 +73,7 @@ func Merge(parts []*Part, b Bounds) *View {
 
 // fill puts the parts' entries of one kind on the shelf.
 func (s *shelf) fill(v *View, kind mcp.Kind, b Bounds) {
-	*s = shelf{kind: kind, canonical: map[string]*Entry{}, origin: map[string][]*Entry{}, servers: map[string]*scope{}}
+	*s = shelf{kind: kind, canonical: map[string]*Entry{}, origin: map[string][]*Entry{}, behind: map[string][]*Entry{}, servers: map[string]*scope{}}
 	bytes := 0
 	for _, p := range v.parts {
 		alone := &scope{shelf: s}
@@ -88,6 +89,9 @@ func (s *shelf) fill(v *View, kind mcp.Kind, b Bounds) {
 			s.entries = append(s.entries, e)
 			alone.entries = append(alone.entries, e)
 			alone.names = append(alone.names, e.Target.Origin)
+			if under, own := parts(e.Target.Origin); under != "" && len(p.Gateways) > 0 && !s.isURI() {
+				s.behind[own] = append(s.behind[own], e)
+			}
 		}
 		if kind == mcp.Resources {
 			for i := range p.apps {
@@ -171,7 +175,8 @@ func (v *View) scope(kind mcp.Kind, s mcp.Scope) *scope {
 
 // Find finds what a caller of this scope means: by the name it is shown, then by the other
 // style's, the canonical one, and an origin name that one entry alone has, since the pages
-// of MCP Apps know no other. It looks up and never splits.
+// of MCP Apps know no other. Of a server behind another gateway they know what stands behind that
+// gateway's prefix, which is found last. It looks up and never splits.
 func (v *View) Find(kind mcp.Kind, s mcp.Scope, name string) *Entry {
 	shelf := &v.shelves[kind]
 	if s.Server != "" {
@@ -180,7 +185,7 @@ func (v *View) Find(kind mcp.Kind, s mcp.Scope, name string) *Entry {
 				return e
 			}
 		}
-		return nil
+		return only(shelf.behind[name], s.Server)
 	}
 	first := style(s)
 	for _, table := range []map[string]*Entry{shelf.table[first], shelf.table[styles-1-first], shelf.canonical} {
@@ -188,10 +193,25 @@ func (v *View) Find(kind mcp.Kind, s mcp.Scope, name string) *Entry {
 			return e
 		}
 	}
-	if same := shelf.origin[name]; len(same) == 1 {
-		return same[0]
+	if same := shelf.origin[name]; len(same) > 0 {
+		return only(same, "")
 	}
-	return nil
+	return only(shelf.behind[name], "")
+}
+
+// only gives the one entry that there is, of one server where it is named; nil where there are
+// several.
+func only(all []*Entry, server string) (found *Entry) {
+	for _, e := range all {
+		if server != "" && e.Target.Server != server {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = e
+	}
+	return found
 }
 
 // Meant gives the names, as this scope shows them, of entries that an unknown name may mean:
