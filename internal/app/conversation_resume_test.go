@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
 	"mcpgateway/internal/gatetest"
@@ -11,7 +13,8 @@ import (
 
 // resume calls a tool that tells its progress, breaks the stream after the first event that
 // has an id, and goes on reading where it broke off, with GET and Last-Event-ID (2025-11-25,
-// transports, Resumability and Redelivery).
+// transports, Resumability and Redelivery). Each progress comes once and in order, from 1 to
+// arguments.count, and then the result.
 func (k *talker) resume(params string) {
 	open := func(method, body string, headers map[string]string) *http.Response {
 		r, err := http.NewRequestWithContext(k.t.Context(), method, k.at+"/mcp", strings.NewReader(body))
@@ -50,16 +53,21 @@ func (k *talker) resume(params string) {
 	again.Body.Close()
 	delete(headers, "Last-Event-ID")
 	open("DELETE", "", headers).Body.Close()
-	for _, data := range append(said, rest...) {
-		switch {
-		case gatetest.Member([]byte(data), "result") != nil:
-			k.answer = gatetest.Member([]byte(data), "result")
-			return
-		case strings.Contains(data, "progress"):
-			k.taken["resumed"]++
-		}
+	var want []string
+	count, _ := strconv.Atoi(string(gatetest.Member([]byte(params), "arguments", "count")))
+	for n := range count {
+		want = append(want, strconv.Itoa(n+1))
 	}
-	k.fail("no result came, but %q and then %q", said, rest)
+	var told []string
+	for _, data := range append(said, rest...) {
+		if n := gatetest.Member([]byte(data), "params", "progress"); n != nil {
+			told = append(told, string(n))
+		}
+		k.answer = gatetest.Member([]byte(data), "result")
+	}
+	if k.answer == nil || !slices.Equal(told, want) {
+		k.fail("there came %q and then %q", said, rest)
+	}
 }
 
 // readUntil reads a stream until an event is the last one wanted. It gives that event's id and

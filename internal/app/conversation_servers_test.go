@@ -133,16 +133,16 @@ func pages() *gatetest.Server {
 //   - busy: puts the call off twice before it answers (stateless)
 //   - meta: the _meta as received, as a text
 //   - the request x-acme/echo, which answers with the params it got, and the notification
-//     x-acme/news, which acme.heard counts
+//     x-acme/news: heard says how often that came since it was last asked
 func acme() *gatetest.Server {
 	var visits sync.Map
-	var put counter
+	var put, heard counter
 	return &gatetest.Server{
 		Name: "acme", Instructions: "Acme makes everything.",
 		Tools: []json.RawMessage{
 			json.RawMessage(`{"name":"card","inputSchema":{"type":"object"},"_meta":{"ui":{"resourceUri":"ui://acme/card","visibility":["model","app"]},"ui/resourceUri":"ui://acme/card"}}`),
 			json.RawMessage(`{"name":"weather","inputSchema":{"type":"object"},"outputSchema":{"type":"array","items":{"$ref":"#/$defs/day"},"$defs":{"day":{"type":"string"}}}}`),
-			gatetest.Tool("visit"), gatetest.Tool("busy"), gatetest.Tool("meta"),
+			gatetest.Tool("visit"), gatetest.Tool("busy"), gatetest.Tool("meta"), gatetest.Tool("heard"),
 		},
 		Resources: []json.RawMessage{json.RawMessage(`{"uri":"ui://acme/card","name":"card","mimeType":"text/html;profile=mcp-app"}`)},
 		Call: func(c *gatetest.Call) {
@@ -159,6 +159,10 @@ func acme() *gatetest.Server {
 				c.Text("not busy any more")
 			case "meta":
 				c.Text(string(c.Meta))
+			case "heard":
+				n := c.Server.Count("x-acme/news") - heard.add(c.Server, 0)
+				heard.add(c.Server, n)
+				c.Text(strconv.Itoa(n))
 			default:
 				c.Text(c.Name)
 			}

@@ -43,7 +43,7 @@ import (
 //	hello JSON                   what the gateway says of itself
 //	vanish                       the client goes away
 //	anew                         it comes again, as another
-//	resume PARAMS                a tools/call whose stream breaks and is resumed has a result
+//	resume PARAMS                a tools/call whose stream breaks and is resumed has all progress and a result
 var steps = map[string]func(k *talker, rest string){
 	"do": (*talker).do, "call": (*talker).call, "result": (*talker).result, "error": (*talker).refused, "until": (*talker).until,
 	"contains": (*talker).contains, "keep": (*talker).keep, "asked": (*talker).isAsked, "ready": (*talker).readies, "answer": (*talker).say, "fail": (*talker).refuse,

@@ -99,7 +99,7 @@ func newHouse(t *testing.T, settings ...string) *house {
 		"stateless", remote("http", gatetest.StartStateless(t, h.servers[1].Server)))
 	for _, s := range settings {
 		config = strings.TrimSuffix(config, "}") + "," + s + "}"
-		if s == withTokens {
+		if strings.Contains(s, alice) {
 			h.auth = []string{"Authorization", "Bearer " + alice}
 		}
 	}

@@ -61,43 +61,8 @@ var sessionCases = []hostileCase{
 		// A tool of another scope cannot be called there.
 		h.wantError("another's", h.send("POST", "/servers/stateless/mcp", stateless("1", "tools/call", tool("stateful.raw", "{}")), mirror("tools/call", "stateful.raw")...), 200, invalidParams, "1")
 	}},
-	{"D12", func(h *hostile) {
-		// The gateway seals no states of its own yet. A server's state passes untouched to
-		// it, who judges it; a stateful server gave none, so that none can be right.
-		g, rounds := h.rounds()
-		first := g.round(g.h, "rounds.ask", "")
-		if first.member("result", "resultType") != `"input_required"` || first.member("result", "requestState") != `"s\u0031/é=="` {
-			h.Fatalf("%s", first)
-		}
-		if right := g.round(g.h, "rounds.ask", `"s\u0031/é=="`); right.member("result", "resultType") != `"complete"` {
-			h.Errorf("%s", right)
-		}
-		for _, state := range []string{`"s0/é=="`, `"s1/é="`, `"s1/è=="`, `""`, `"mgw1.x.AAAA"`} {
-			g.h.wantError(state, g.round(g.h, "rounds.ask", state), 200, invalidParams, "1")
-		}
-		if n := rounds.Count("calls"); n != 7 {
-			h.Errorf("%d rounds reached the server", n)
-		}
-		for _, state := range []string{`"s0/é=="`, `"s1/é=="`, `""`, `null`, `{}`} {
-			h.wantError(state, g.round(h, "stateful.raw", state), 200, invalidParams, "1")
-		}
-	}},
-	{"D13", func(h *hostile) {
-		// The same, with the state of another principal, tool or server. Another principal's
-		// is the server's to know; it is passed like any.
-		g, rounds := h.rounds()
-		state := g.round(g.h, "rounds.ask", "", "Authorization", "Bearer "+alice).member("result", "requestState")
-		g.h.wantError("stateful", g.round(g.h, "stateful.raw", state, "Authorization", "Bearer "+alice), 200, invalidParams, "1")
-		g.h.wantError("stateful", g.round(g.h, "stateful.hold", state, "Authorization", "Bearer "+bob), 200, invalidParams, "1")
-		g.h.untouched()
-		if got := g.round(g.h, "rounds.ask", state, "Authorization", "Bearer "+bob); got.member("result", "resultType") != `"complete"` || rounds.Count("calls") != 2 {
-			h.Errorf("%s", got)
-		}
-		g.h.wantError("another server", g.round(g.h, "other.ask", `"s2/x"`, "Authorization", "Bearer "+alice), 200, invalidParams, "1")
-		if n := rounds.Count("calls"); n != 2 {
-			h.Errorf("another server's round reached this one: %d", n)
-		}
-	}},
+	{"D12", forgedStates},
+	{"D13", foreignStates},
 }
 
 const alice, bob = "alice-has-this-token-of-32-bytes", "bob-has-this-other-token-of-32-b"
@@ -155,29 +120,4 @@ func sameIDs(h *hostile) {
 	}
 	all.Wait()
 	h.served(clients * each / 2)
-}
-
-// A rounding is a house with two servers that ask in rounds.
-type rounding struct{ h *hostile }
-
-func (h *hostile) rounds() (rounding, *gatetest.Server) {
-	h.Helper()
-	asks, other := gatetest.New("rounds"), gatetest.New("rounds")
-	at := newHouse(h.T, withTokens)
-	at.must(201, "POST", "/servers", servers("rounds", remote("http", gatetest.StartStateless(h, asks)), "other", remote("http", gatetest.StartStateless(h, other))))
-	return rounding{visit(h.T, at)}, asks
-}
-
-// round calls a tool with an input and a state, or without either.
-func (rounding) round(at *hostile, name, state string, header ...string) got {
-	at.Helper()
-	params := tool(name, "{}")
-	if state != "" {
-		params += `,"inputResponses":{"name":{"action":"accept","content":{"name":"x"}}},"requestState":` + state
-	}
-	body := strings.Replace(stateless("1", "tools/call", params), `clientCapabilities":{}`, `clientCapabilities":{"elicitation":{}}`, 1)
-	if header == nil {
-		header = []string{"Authorization", "Bearer " + alice}
-	}
-	return at.send("POST", "/mcp", body, append(mirror("tools/call", name), header...)...)
 }

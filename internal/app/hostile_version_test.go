@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -103,21 +104,7 @@ var versionCases = []hostileCase{
 			h.hits[0]++
 		}
 	}},
-	{"C17", func(h *hostile) {
-		// The server's own refusal passes. The gateway itself raises it where it bridges a
-		// question, which no client is asked yet.
-		rounds := gatetest.New("rounds")
-		g := h.besides("rounds", remote("http", gatetest.StartStateless(h, rounds)))
-		g.wantError("undeclared", g.call("rounds.ask", "{}"), 400, missingCapability, "1")
-		if got := g.call("rounds.ask", "{}").member("error", "data", "requiredCapabilities"); got != `{"elicitation":{}}` {
-			h.Errorf("requiredCapabilities is %q", got)
-		}
-		// It says nothing to a client of the other era.
-		g.wantError("in a session", g.inSession(stateful("1", "tools/call", tool("rounds.ask", "{}"))), 200, internalError, "1")
-		if n := rounds.Count("calls"); n != 3 {
-			h.Errorf("%d calls", n)
-		}
-	}},
+	{"C17", undeclared},
 	{"C18", func(h *hostile) {
 		odd := newFake("=?base64?literal?=", "=?base64?bGl0ZXJhbA==?=", " spaces ", "über")
 		g := h.besides("odd", remote("http", gatetest.StartStateless(h, odd.Server))) // which compares header and body
@@ -147,6 +134,45 @@ func (h *hostile) besides(name, definition string) *hostile {
 func (h *hostile) mismatch(header ...string) {
 	h.Helper()
 	h.wantError(fmt.Sprintf("%.200q", header), h.send("POST", "/mcp", h.aCall(), header...), 400, headerMismatch, "1")
+}
+
+// undeclared: what the client did not declare it is not asked. A stateless server's own refusal passes,
+// and where such a server asks all the same the gateway refuses the call; a stateful one is refused
+// its question and goes on. A session, whose client declared once and for all, reads an internal error.
+func undeclared(h *hostile) {
+	rounds, anyway, asking, acme := gatetest.New("rounds"), gatetest.New("asking"), gatetest.New("asking"), gatetest.New("acme")
+	anyway.AskAnyway, asking.AskAnyway = true, true
+	at := newHouse(h.T)
+	at.must(201, "POST", "/servers", servers("rounds", remote("http", gatetest.StartStateless(h, rounds)), "anyway", remote("http", gatetest.StartStateless(h, anyway)),
+		"asking", remote("http", gatetest.StartStateful(h, asking)), "acme", remote("http", gatetest.StartStateful(h, acme))))
+	g := visit(h.T, at)
+	arguments := object("tag", rand.Text()) // which acme has not seen yet
+	for _, c := range []struct{ name, required string }{
+		{"rounds.ask", `{"elicitation":{}}`},
+		{"anyway.form", `{"elicitation":{"form":{}}}`}, {"anyway.url", `{"elicitation":{"url":{}}}`}, {"anyway.sample", `{"sampling":{}}`}, {"anyway.roots", `{"roots":{}}`},
+		{"acme.visit", `{"elicitation":{"url":{}}}`},
+	} {
+		got := g.call(c.name, arguments)
+		g.wantError(c.name, got, 400, missingCapability, "1")
+		if required := got.member("error", "data", "requiredCapabilities"); required != c.required {
+			h.Errorf("%s: requiredCapabilities is %s, not %s", c.name, required, c.required)
+		}
+		if server, _, _ := strings.Cut(c.name, "."); server != "acme" { // a client of 2025-11-25 has that error itself
+			g.wantError(c.name+" in a session", g.inSession(stateful("1", "tools/call", tool(c.name, arguments))), 200, internalError, "1")
+		}
+	}
+	for _, name := range []string{"asking.form", "asking.url", "asking.sample", "asking.roots"} {
+		for era, got := range map[string]got{"stateless": g.call(name, arguments), "in a session": g.inSession(stateful("1", "tools/call", tool(name, arguments)))} {
+			if got.member("result", "isError") != "true" || !strings.Contains(got.text(h), `"code":-32601`) {
+				h.Errorf("%s %s: %s", name, era, got)
+			}
+		}
+	}
+	for s, n := range map[*gatetest.Server]int{rounds: 2, anyway: 8, asking: 8, acme: 1} {
+		if s.Count("calls") != n || s.Count("answered") != 0 {
+			h.Errorf("%s: %d calls and %d answers", s.Name, s.Count("calls"), s.Count("answered"))
+		}
+	}
 }
 
 // encodedNames are decoded before they are compared.

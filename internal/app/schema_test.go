@@ -16,7 +16,11 @@ import (
 
 // never are the types that no message of ours is of, and why.
 var never = []struct{ revision, way, types, why string }{
-	{"2025-11-25", "", "tasks", "the tasks of 2025-11-25 do not cross; the extension's do"},
+	{"2025-11-25", "to client", "tasks/", "tasks are between us and the server: a client is told of none, and makes none"},
+	{"2025-11-25", "to server", "request tasks/get", "a task of ours is awaited with tasks/result"},
+	{"2025-11-25", "to server", "request tasks/list", "each of our tasks is known, and another's is not asked for"},
+	{"2025-11-25", "to server", "result tasks/", "a server is not told that it may make tasks of its questions"},
+	{"2025-11-25", "to server", "notifications/tasks/status", "nothing of ours runs as a task for a server"},
 	{"", "to client", "request ping", "a client is not pinged: it may be gone, and its transport tells"},
 	{"", "to server", "notifications/progress", "a client's progress on a question has a token that the client did not get"},
 }
@@ -112,6 +116,7 @@ func takeTour(t *testing.T, all *[]court.Fact) {
 		for _, s := range stations {
 			v.visit(s)
 		}
+		v.mill()
 		if s := v.Stray(); len(s) > 0 {
 			t.Errorf("%s: %d messages belong to nothing, the first: %.500s", v.name, len(s), s[0])
 		}
@@ -120,7 +125,8 @@ func takeTour(t *testing.T, all *[]court.Fact) {
 }
 
 // stationsOf starts a server of every revision over every binding that it has. Those on pipes
-// are shared and their roots are in the config; the others are one per client.
+// are shared and their roots are in the config; the others are one per client. Beside them is mill,
+// which is no station since it has tools of its own kind.
 func stationsOf(t *testing.T, w *witness) (all []station, config string) {
 	var pairs []string
 	for _, revision := range court.Revisions {
@@ -144,6 +150,9 @@ func stationsOf(t *testing.T, w *witness) (all []station, config string) {
 	}
 	s := gatetest.New("tour")
 	w.servers = append(w.servers, s)
+	command, args, env := gatetest.StdioCommandAt("mill", gatetest.Stateful)
+	w.keep(env)
+	pairs = append(pairs, "mill", object("command", command, "args", append([]string{}, args...), "env", env))
 	old := station{"sse", gatetest.Oldest, binding{line: true}}
 	pairs = append(pairs, old.name, object("type", "sse", "url", gatetest.StartSSE(t, s), "sessions", "per-client"))
 	return append(all, old), servers(pairs...)
@@ -270,6 +279,15 @@ func (v *visitor) visit(s station) {
 	if !v.stateless && !s.binding.stateless {
 		v.regret(s)
 	}
+}
+
+// mill has its tools run as tasks: one to its end, and one that is given up.
+func (v *visitor) mill() {
+	v.t.Helper()
+	v.call("mill.slow", `{}`)
+	p := v.Start("tools/call", object("name", "mill.endless", "_meta", map[string]any{"progressToken": "endless"}))
+	within(v.t, guard, "a task to run for "+v.name, func() bool { return len(p.Notes()) > 0 })
+	p.Cancel()
 }
 
 // follow subscribes to a resource, and hears that it changed.

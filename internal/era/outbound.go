@@ -182,6 +182,17 @@ func (l *Link) Cancel(id []byte) (told bool) {
 	return l.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, mcp.NoteCancelled, params), Header: l.Header}) == nil
 }
 
+// NoteParams are the params of a client's notification on its way to a server: with the _meta of
+// the hop.
+func NoteParams(params []byte, via string) []byte {
+	params = CleanResult(params)
+	meta := rawjson.Get(params, "_meta")
+	if own := Via(meta, via); own != nil && (meta == nil || meta[0] == '{') {
+		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "_meta", Value: rawjson.AppendEdited(nil, meta, own...)})
+	}
+	return params
+}
+
 // CallParams are the params of a call on its way to a server: with the origin name or URI,
 // and the _meta of the hop.
 func CallParams(c *mcp.Call, meta []byte) []byte {

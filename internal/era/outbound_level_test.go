@@ -98,18 +98,19 @@ func TestGatewaysOnTheWay(t *testing.T) {
 	})
 }
 
-// TestNotices of a client go to a stateful server, without what is of the client's hop.
+// TestNotices of a client go to the server, without what is of the client's hop; not to a stateless
+// one those that only earlier revisions have.
 func TestNotices(t *testing.T) {
 	each(t, nil, func(t *testing.T, k kind) {
 		w := &wire{}
 		ob := k.connect(t, w)
-		err := errors.Join(ob.Notify(t.Context(), mcp.NoteRootsListChanged, nil), ob.Notify(t.Context(), "x/y", []byte(`{"a":1.0,"_meta":{"progressToken":1}}`)))
+		err := errors.Join(ob.Notify(t.Context(), mcp.NoteRootsListChanged, nil), ob.Notify(t.Context(), mcp.NoteTaskStatus, []byte(`{}`)), ob.Notify(t.Context(), "x/y", []byte(`{"a":1.0,"_meta":{"progressToken":1}}`)))
 		synctest.Wait()
-		want := []string{mcp.NoteRootsListChanged + " ", `x/y {"a":1.0}`}
+		want := []string{mcp.NoteRootsListChanged + " ", mcp.NoteTaskStatus + " {}", `x/y {"a":1.0}`}
 		if k.stateless {
-			want = nil
+			want = want[2:]
 		}
-		if got := w.sent(mcp.NoteRootsListChanged, "x/y"); err != nil || !slices.Equal(got, want) {
+		if got := w.sent(mcp.NoteRootsListChanged, mcp.NoteTaskStatus, "x/y"); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%v, the server got %q", err, got)
 		}
 	})

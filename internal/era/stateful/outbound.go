@@ -223,11 +223,7 @@ func (o *Outbound) aside() func(*jsonrpc.Message) {
 
 // Notify sends a notification of a client to the server.
 func (o *Outbound) Notify(ctx context.Context, method string, params []byte) error {
-	params = era.CleanResult(params)
-	meta := rawjson.Get(params, "_meta")
-	if via := era.Via(meta, o.p.Via); via != nil && (meta == nil || meta[0] == '{') {
-		params = rawjson.AppendEdited(nil, params, rawjson.Edit{Key: "_meta", Value: rawjson.AppendEdited(nil, meta, via...)})
-	}
+	params = era.NoteParams(params, o.p.Via)
 	return o.link.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, method, params), Header: o.link.Header})
 }
 

@@ -262,8 +262,14 @@ func (o *Outbound) during(of *era.Open, id []byte) func(*jsonrpc.Message) {
 	}
 }
 
-// Notify does nothing: the notifications of clients are of other revisions.
-func (o *Outbound) Notify(context.Context, string, []byte) error { return nil }
+// Notify sends a notification of a client to the server, but for those that only earlier revisions
+// have.
+func (o *Outbound) Notify(ctx context.Context, method string, params []byte) error {
+	if method == mcp.NoteRootsListChanged || method == mcp.NoteTaskStatus {
+		return nil
+	}
+	return o.link.Conn.Send(ctx, transport.Message{Body: jsonrpc.AppendNotification(nil, method, era.NoteParams(params, o.via)), Header: o.headers(method, "")})
+}
 
 // Run keeps one subscription of ours open, where the server tells of changes, and waits for
 // the end of the connection.

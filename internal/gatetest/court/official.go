@@ -250,6 +250,9 @@ func (o *official) judgeResult(f Fact, whole map[string]any) (types []string, er
 	}
 	result, _ := whole["result"].(map[string]any)
 	name := o.has(strings.TrimSuffix(request, "Request")+"Result", "EmptyResult")
+	if result["task"] != nil && f.Method == "tools/call" && f.Sent && o.has("CreateTaskResult") != "" {
+		name = "CreateTaskResult" // which a server says; the gateway lets no client make a task
+	}
 	if result["resultType"] != "input_required" || o.has("InputRequiredResult") == "" {
 		return nil, o.against(name, result)
 	}
