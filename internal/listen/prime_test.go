@@ -68,12 +68,10 @@ func TestNoIDs(t *testing.T) {
 	s := f.sse()
 	s.send(hello("0", newest))
 	none("sse", s.eventClient)
-	go func() {
-		p.of("b") <- "0"
-		<-p.of("b")
-	}()
+	said := p.first("b")
 	e := f.stream(http.MethodPost, "/mcp", ask("1", mcp.ToolsCall, `"name":"b"`), append(mirror(mcp.ToolsCall, "b"), headerLastEvent, "nonsense")...)
 	none("stateless", e)
+	soon(t, "the notification", said)
 	p.order("b", "=")
 	none("stateless", e)
 

@@ -79,15 +79,22 @@ func tool(id, name string) string { return request(id, mcp.ToolsCall, `"name":"`
 // begin opens the stream of a call by its first notification.
 func (p *puppet) begin(f *front, session, id, name string, header ...string) *eventClient {
 	f.t.Helper()
-	said := make(chan bool)
+	said := p.first(name)
+	e := f.stream(http.MethodPost, "/mcp", tool(id, name), append([]string{era.HeaderSession, session}, header...)...)
+	soon(f.t, "the first notification", said)
+	return e
+}
+
+// first makes a call that is yet to come tell its client something; said is closed once it did. Only
+// then may it be given another order.
+func (p *puppet) first(name string) (said chan bool) {
+	said = make(chan bool)
 	go func() {
 		p.of(name) <- "0"
 		<-p.of(name)
 		close(said)
 	}()
-	e := f.stream(http.MethodPost, "/mcp", tool(id, name), append([]string{era.HeaderSession, session}, header...)...)
-	soon(f.t, "the first notification", said)
-	return e
+	return said
 }
 
 // hear gives what a stream says until its n-th message.

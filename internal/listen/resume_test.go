@@ -306,12 +306,10 @@ func TestABatchIsResumed(t *testing.T) {
 	f := newFront(t)
 	p := f.puppet()
 	id := f.login(batches)
-	go func() {
-		p.of("a") <- "0"
-		<-p.of("a")
-	}()
+	said := p.first("a")
 	e := f.stream(http.MethodPost, "/mcp", "["+tool("1", "a")+","+tool("2", "b")+"]", era.HeaderSession, id)
 	e.hear(1)
+	soon(t, "the notification", said)
 	e.close()
 	p.say("b", "1")
 	p.order("b", "=")
