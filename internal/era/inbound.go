@@ -31,19 +31,8 @@ type Incoming struct {
 	Session   *session.Session // the pipe's, or the one that an HTTP request names; nil for none
 }
 
-// An Outlet takes whole messages for the client. It never blocks and keeps order.
-type Outlet interface {
-	// Notify hands over a notification, which may be dropped where too much waits.
-	Notify(raw []byte)
-	// Ask hands over a question with this id, which must arrive. It is false where it was not
-	// taken, since too much waits that the client has not read.
-	Ask(id, raw []byte) bool
-	// Recall takes back a question that is not on its way yet: the client never hears of it.
-	// Where it is false the client may have it.
-	Recall(id []byte) bool
-	// Deliver hands over what must arrive: that a question is withdrawn.
-	Deliver(raw []byte)
-}
+// An Outlet takes whole messages for the client.
+type Outlet = session.Outlet
 
 // An Answer is what the binding sends back: on HTTP with this status, on a pipe just the
 // body. A nil body is no answer at all: a notification, or a call that was cancelled.

@@ -63,39 +63,25 @@ func (s *stream) begin() {
 	}
 }
 
-// Notify tells the client something before the answer.
-func (s *stream) Notify(raw []byte) {
+// outlet is where the stream's messages go: into its log where it has one, else to its queue.
+func (s *stream) outlet() era.Outlet {
 	if log := s.logged(); log != nil {
-		log.Add(raw, true)
-		return
+		return recorded{log}
 	}
-	s.queue.Notify(raw)
+	return s.queue
 }
+
+// Notify tells the client something before the answer.
+func (s *stream) Notify(raw []byte) { s.outlet().Notify(raw) }
 
 // Ask asks the client.
-func (s *stream) Ask(id, raw []byte) bool {
-	if log := s.logged(); log != nil {
-		return log.Ask(string(id), raw)
-	}
-	return s.queue.Ask(id, raw)
-}
+func (s *stream) Ask(id, raw []byte) bool { return s.outlet().Ask(id, raw) }
 
 // Recall takes back a question that is not on its way yet.
-func (s *stream) Recall(id []byte) bool {
-	if log := s.logged(); log != nil {
-		return log.Recall(string(id))
-	}
-	return s.queue.Recall(id)
-}
+func (s *stream) Recall(id []byte) bool { return s.outlet().Recall(id) }
 
 // Deliver tells the client something that must arrive.
-func (s *stream) Deliver(raw []byte) {
-	if log := s.logged(); log != nil {
-		log.Add(raw, false)
-		return
-	}
-	s.queue.Deliver(raw)
-}
+func (s *stream) Deliver(raw []byte) { s.outlet().Deliver(raw) }
 
 // logged gives the stream's log, which begins with the event stream: plain JSON has none. It
 // is nil where nothing is kept.
@@ -185,27 +171,27 @@ func (l *Listener) resume(ctx context.Context, w http.ResponseWriter, s *session
 		if log.Call {
 			<-ctx.Done()
 		} else {
-			l.p.Edges.Stateful.Stream(ctx, s, resumed{log})
+			l.p.Edges.Stateful.Stream(ctx, s, recorded{log})
 		}
 		log.Detach(out, !log.Call)
 	}
 	out.end()
 }
 
-// resumed takes what goes out on a stream of no call that its client resumed.
-type resumed struct{ log *session.Log }
+// recorded puts what goes out on a stream into its log, from which the client gets it.
+type recorded struct{ log *session.Log }
 
 // Notify implements era.Outlet.
-func (r resumed) Notify(raw []byte) { r.log.Add(raw, true) }
+func (r recorded) Notify(raw []byte) { r.log.Add(raw, true) }
 
 // Ask implements era.Outlet.
-func (r resumed) Ask(id, raw []byte) bool { return r.log.Ask(string(id), raw) }
+func (r recorded) Ask(id, raw []byte) bool { return r.log.Ask(string(id), raw) }
 
 // Recall implements era.Outlet.
-func (r resumed) Recall(id []byte) bool { return r.log.Recall(string(id)) }
+func (r recorded) Recall(id []byte) bool { return r.log.Recall(string(id)) }
 
 // Deliver implements era.Outlet.
-func (r resumed) Deliver(raw []byte) { r.log.Add(raw, false) }
+func (r recorded) Deliver(raw []byte) { r.log.Add(raw, false) }
 
 func refuseResume(w http.ResponseWriter, err error) {
 	if errors.Is(err, session.ErrDropped) {

@@ -5,11 +5,17 @@ import (
 	"sync"
 )
 
-// An Outlet takes whole messages for the client. It never blocks.
+// An Outlet takes whole messages for the client. It never blocks and keeps order.
 type Outlet interface {
+	// Notify hands over a notification, which may be dropped where too much waits.
 	Notify(raw []byte)
+	// Ask hands over a question with this id, which must arrive. It is false where it was not
+	// taken, since too much waits that the client has not read.
 	Ask(id, raw []byte) bool
+	// Recall takes back a question that is not on its way yet: the client never hears of it.
+	// Where it is false the client may have it.
 	Recall(id []byte) bool
+	// Deliver hands over what must arrive: that a question is withdrawn.
 	Deliver(raw []byte)
 }
 
